@@ -1,0 +1,101 @@
+"""What a fault declares of itself, as data: it travels in the plan, so that scorer and report need no plugin."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from harness.contract.undo import Json, Undo
+from harness.contract.words import Action, CauseClass, Effect
+
+
+class CureKind(StrEnum):
+    """What ends a fault's cause."""
+
+    STATE = "state"
+    """The target's own state: the right action changes it, as a rollback does."""
+    ACTION = "action"
+    """A named standard action lifts it, as replacing a bad host would."""
+    EXTERNAL = "external"
+    """Beyond the operator: never ends within the budget; only mitigation is scored."""
+
+
+class Cure(msgspec.Struct, frozen=True):
+    """A fault's cure. With `action`: the action, and the arguments that it must at least carry."""
+
+    kind: CureKind
+    action: Action | None = None
+    arguments: dict[str, Json] = {}
+
+
+class Damage(msgspec.Struct, frozen=True):
+    """Which records were damaged: those of the tap's `mask`, or those of `reading` where `field` equals the fact.
+
+    `debts` names the readings that repay the debt, by kind: {"rescored": "rescored", "quarantined": "quarantine"}.
+    """
+
+    by_mask: bool = False
+    reading: str | None = None
+    field: str | None = None
+    fact: str | None = None
+    debts: dict[str, str] = {}
+
+
+class Look(msgspec.Struct, frozen=True):
+    """How a report draws the fault: a short label, a glyph, and a colour name of the report's palette."""
+
+    label: str
+    glyph: str = "!"
+    colour: str = "fault"
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One reading of a witness.
+
+    `detail` says in numbers what was seen on the far side; `healthy` tells whether the victim also does its job again,
+    where the witness can know (a killed service that is back up).
+    """
+
+    effect: Effect
+    detail: dict[str, Json] = {}
+    healthy: bool | None = None
+
+
+class Component(msgspec.Struct, frozen=True):
+    """A node of the declared graph: kind is service, link, dataset or model."""
+
+    kind: str
+    name: str
+
+
+class PlannedFault(msgspec.Struct, frozen=True):
+    """One fault of a plan, resolved: no names to look up, no defaults to fill in.
+
+    `onset_s` counts from the end of the baseline, jitter included. `arguments` are the fault's own, complete.
+    """
+
+    index: int
+    fault: str
+    arguments: dict[str, Json]
+    dose: float
+    onset_s: float
+    witness_within_s: float
+    witness_every_s: float
+    cure: Cure
+    cause: CauseClass
+    components: tuple[Component, ...]
+    look: Look
+    damage: Damage | None = None
+    heal_within_s: float = 10.0
+    witness_timeout_s: float = 2.0
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """What `prepare` found: the undos, and facts that later steps need (such as the version to promote)."""
+
+    undos: tuple[Undo, ...]
+    facts: dict[str, Json] = {}
+
+
+

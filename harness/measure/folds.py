@@ -1,0 +1,87 @@
+"""The folds that decide: onset (k of m), hold, stop rule.
+
+Each is a frozen record with `step(...)` giving the next record, so a machine can carry it in its state and a scorer can
+fold it over a recorded run. Times are ns of the history's clock. A missing value (None) is neither good nor bad where
+stated; it never counts as good: no data is never good news.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+IMPACT_K = 3
+IMPACT_M = 5
+
+
+class KofM(msgspec.Struct, frozen=True):
+    """Onset: at least `k` of the last `m` samples are bad. `onset_ns` is the first bad sample of that window, once found.
+
+    None counts as neither and is left out of the window.
+    """
+
+    k: int = IMPACT_K
+    m: int = IMPACT_M
+    window: tuple[tuple[int, bool], ...] = ()
+    onset_ns: int | None = None
+
+    def step(self, t_ns: int, bad: bool | None) -> KofM:
+        """The fold after one more sample."""
+        if bad is None or self.onset_ns is not None:
+            return self
+        window = (*self.window, (t_ns, bad))[-self.m :]
+        onset = None
+        if sum(was_bad for _, was_bad in window) >= self.k:
+            onset = next(t for t, was_bad in window if was_bad)
+        return msgspec.structs.replace(self, window=window, onset_ns=onset)
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Has a state held, unbroken, for `hold_ns`? `since_ns` is the start of the present stretch, None outside one.
+
+    `held_ns` is the start of the first stretch that held: a recovery is stamped there, never at its end. A sample that is
+    not true (False or None: not known) breaks the stretch. `relapses` counts stretches that ended after having held.
+    """
+
+    hold_ns: int
+    since_ns: int | None = None
+    held_ns: int | None = None
+    relapses: int = 0
+
+    def step(self, t_ns: int, true: bool | None) -> Hold:
+        """The fold after one more sample."""
+        if true is not True:
+            lost = self.since_ns is not None and self.held_ns is not None
+            return msgspec.structs.replace(
+                self, since_ns=None, held_ns=None if lost else self.held_ns, relapses=self.relapses + lost
+            )
+        since = t_ns if self.since_ns is None else self.since_ns
+        held = since if self.held_ns is None and t_ns - since >= self.hold_ns else self.held_ns
+        return msgspec.structs.replace(self, since_ns=since, held_ns=held)
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """A stop condition: the value beyond its bound, without a break, for `for_ns`. None doesn't break a stretch.
+
+    An SLI that can't be read any more is as bad as it was: silence must not disarm the stop condition.
+    """
+
+    for_ns: int
+    below: float | None = None
+    above: float | None = None
+    since_ns: int | None = None
+    breached_ns: int | None = None
+
+    def step(self, t_ns: int, value: float | None) -> Stop:
+        """The fold after one more sample."""
+        if self.breached_ns is not None:
+            return self
+        beyond = self.since_ns is not None if value is None else self._beyond(value)
+        if not beyond:
+            return msgspec.structs.replace(self, since_ns=None)
+        since = t_ns if self.since_ns is None else self.since_ns
+        return msgspec.structs.replace(
+            self, since_ns=since, breached_ns=t_ns if t_ns - since >= self.for_ns else None
+        )
+
+    def _beyond(self, value: float) -> bool:
+        return (self.below is not None and value < self.below) or (self.above is not None and value > self.above)
