@@ -23,7 +23,6 @@ from harness.errors import UsageError
 from harness.history.commands import AnyCommand
 from harness.history.events import AnyEvent, Snapshot
 from harness.history.header import Header
-from harness.history.scorecard import Scorecard
 from harness.spec.plan import Plan
 from harness.spec.target import TargetSpec
 
@@ -254,9 +253,7 @@ class Responder(Protocol):
 
     def start(self, brief: Brief) -> tuple[Any, tuple[AnyCommand, ...]]: ...
 
-    def step(
-        self, state: Any, event: AnyEvent, issued: Mapping[str, AnyCommand]
-    ) -> tuple[Any, tuple[AnyCommand, ...]]:
+    def step(self, state: Any, event: AnyEvent, issued: Mapping[str, AnyCommand]) -> tuple[Any, tuple[AnyCommand, ...]]:
         """`issued`: this responder's commands that still wait for their reply, by id."""
         ...
 

@@ -96,6 +96,3 @@ class Prepared(msgspec.Struct, frozen=True):
 
     undos: tuple[Undo, ...]
     facts: dict[str, Json] = {}
-
-
-
