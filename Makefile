@@ -29,7 +29,7 @@ drill: $(VENV)/.installed
 test: lint pytest
 
 lint: $(VENV)/.installed-dev
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --output-format concise .
 	$(BIN)/mypy
 
 pytest: $(VENV)/.installed-dev
