@@ -1,0 +1,1 @@
+"""What happens to a value: one file per type. Registered in `harness.corrupt.registry`."""

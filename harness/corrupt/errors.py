@@ -1,0 +1,23 @@
+"""What is wrong with a corruption or its columns: the field, what was found, what is legal, the nearest match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from harness.errors import HarnessError
+
+
+class CorruptionError(HarnessError):
+    """A corruption can't be understood, or doesn't fit the columns it is to damage."""
+
+
+def unknown(field: str, value: object, *, known: Iterable[str]) -> CorruptionError:
+    names = sorted(known)
+    near = get_close_matches(str(value), names, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return CorruptionError(f"{field}: unknown '{str(value)[:100]}'.{hint} Known: {', '.join(names)}")
+
+
+def illegal(field: str, value: object, *, legal: str) -> CorruptionError:
+    return CorruptionError(f"{field}: {str(value)[:100]!r} is not legal; legal is {legal}")

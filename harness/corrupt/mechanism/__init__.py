@@ -1,0 +1,1 @@
+"""To whom it may happen: one file per mechanism. Registered in `harness.corrupt.registry`."""

@@ -1,0 +1,337 @@
+"""A proxy in Toxiproxy's sense: a listener, an upstream, the toxics and taps between them, and the connections.
+
+While a link that once listened is disabled, its port stays bound without listening: connections are refused, and no
+other program can take the port, so that enabling it again can't fail for that.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Sequence
+
+from harness.proxy import address
+from harness.proxy.connection import Connecting, Connection
+from harness.proxy.loop import READ, Loop, Timer
+from harness.proxy.masklog import MaskLog
+from harness.proxy.refusal import PROXY_NOT_FOUND, TAP_EXISTS, TAP_NOT_FOUND, TOXIC_EXISTS, TOXIC_NOT_FOUND, refuse
+from harness.proxy.stage import Owner
+from harness.proxy.tap import Tap
+from harness.proxy.toxic import Toxic
+
+STREAMS = ("upstream", "downstream")
+ACCEPTS_PER_ROUND_MAX = 64
+ACCEPT_PAUSE_NS = 100_000_000
+RESOLVED_NS = 5_000_000_000
+TOXICS_MAX = 64
+MASK_LOGS_MAX = 64
+
+
+class Link:
+    """`listen` is the real address once it listens. All changes take effect on existing connections at once."""
+
+    def __init__(self, loop: Loop, name: str, listen: str, upstream: str, seed: int) -> None:
+        self.loop = loop
+        self.name = name
+        self.listen = listen
+        self.upstream = upstream
+        self.seed = seed
+        self.enabled = False
+        self.down_lease = ""
+        self.toxics: list[Toxic] = []
+        self.taps: list[Tap] = []
+        self.masks: dict[str, MaskLog] = {}  # by tap name; they outlive their tap
+        self.connections: set[Connection] = set()
+        self.counters = {"accepted": 0, "upstream_failed": 0, "cut_by_disabling": 0}
+        self._connecting: set[Connecting] = set()
+        self._listener: socket.socket | None = None
+        self._reservation: socket.socket | None = None
+        self._ordinal = 0
+        self._resolved: tuple[int, socket.AddressFamily, tuple[str, int]] | None = None
+        self._accept_again: Timer | None = None
+
+    # listening
+
+    def start(self) -> None:
+        """Raises Refusal when the port can't be had; the link then stays disabled."""
+        if self.enabled:
+            return
+        self._listener = address.listen(self.listen)
+        self.listen = address.show(self._listener)
+        self._release()
+        self.enabled = True
+        self.down_lease = ""
+        self.loop.watch(self._listener, READ, self)
+
+    def stop(self, *, keep_port: bool) -> None:
+        """Cuts all connections and refuses new ones."""
+        if self._listener is not None:
+            if keep_port:
+                self._listener.listen(0)
+                self._reservation = self._bind_beside(self._listener)
+            self.loop.forget(self._listener)
+            self._listener.close()  # now, not at the end of the round: refused means refused when we answer
+            self._listener = None
+        self.enabled = False
+        if self._accept_again is not None:
+            self._accept_again.cancel()
+        self.counters["cut_by_disabling"] += len(self.connections)
+        for connecting in list(self._connecting):
+            connecting.abandon()
+        for connection in list(self.connections):
+            connection.close()
+        if not keep_port:
+            self._release()
+
+    def drain(self) -> None:
+        """Accepts nothing more and gives on what is held; the connections stay open."""
+        if self._listener is not None:
+            self.loop.close(self._listener)
+            self._listener = None
+        self.clear()
+
+    @property
+    def drained(self) -> bool:
+        return not self._connecting and all(c.up.drained and c.down.drained for c in self.connections)
+
+    def _bind_beside(self, listener: socket.socket) -> socket.socket | None:
+        sock = socket.socket(listener.family, socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind(listener.getsockname()[:2])
+        except OSError:
+            sock.close()  # a courtesy only: without it another program could take the port meanwhile
+            return None
+        return sock
+
+    def _release(self) -> None:
+        if self._reservation is not None:
+            self._reservation.close()
+            self._reservation = None
+
+    def move(self, listen: str, upstream: str) -> None:
+        """To another address or upstream: connections are cut, as in Toxiproxy."""
+        if listen == self.listen and upstream == self.upstream:
+            return
+        self.stop(keep_port=listen == self.listen)
+        self.listen = listen
+        self.upstream = upstream
+        self._resolved = None
+
+    # connections
+
+    def on_event(self, events: int) -> None:
+        del events
+        for _ in range(ACCEPTS_PER_ROUND_MAX):
+            if self._listener is None:
+                return
+            try:
+                client, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    raise
+                self._pause_accepting(self._listener)
+                return
+            self._accepted(client)
+
+    def _pause_accepting(self, listener: socket.socket) -> None:
+        # Out of descriptors: the backlog would report itself again and again.
+        self.loop.forget(listener)
+
+        def again() -> None:
+            if self._listener is listener:
+                self.loop.watch(listener, READ, self)
+
+        self._accept_again = self.loop.at(time.monotonic_ns() + ACCEPT_PAUSE_NS, again)
+
+    def _accepted(self, client: socket.socket) -> None:
+        self.counters["accepted"] += 1
+        client.setblocking(False)
+        try:
+            family, where = self._upstream_address()
+            upstream = socket.socket(family, socket.SOCK_STREAM)
+        except OSError:
+            self.counters["upstream_failed"] += 1
+            client.close()
+            return
+        upstream.setblocking(False)
+        for sock in (client, upstream):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        code = upstream.connect_ex(where)
+        if code == 0:
+            self._join(client, upstream)
+        elif code == errno.EINPROGRESS:
+            self._connecting.add(Connecting(self, client, upstream))
+        else:
+            self.counters["upstream_failed"] += 1
+            upstream.close()
+            client.close()
+
+    def _upstream_address(self) -> tuple[socket.AddressFamily, tuple[str, int]]:
+        # Names are resolved within the loop, and kept for a while: links of a target are addresses nearly always.
+        now_ns = self.loop.now_ns
+        if self._resolved is None or now_ns - self._resolved[0] > RESOLVED_NS:
+            host, _, port = self.upstream.rpartition(":")
+            if not port.isdigit():
+                raise OSError(errno.EINVAL, "missing port in address")
+            family, where = address.resolve((host.strip("[]") or "127.0.0.1", int(port)))
+            self._resolved = (now_ns, family, where)
+        return self._resolved[1], self._resolved[2]
+
+    def connected(self, connecting: Connecting, client: socket.socket, upstream: socket.socket) -> None:
+        self._connecting.discard(connecting)
+        self._join(client, upstream)
+
+    def given_up(self, connecting: Connecting) -> None:
+        self.counters["upstream_failed"] += 1
+        self._connecting.discard(connecting)
+
+    def _join(self, client: socket.socket, upstream: socket.socket) -> None:
+        connection = Connection(self, client, upstream, self._ordinal)
+        self._ordinal += 1
+        self.connections.add(connection)
+        connection.start()
+
+    def closed(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+
+    # toxics and taps
+
+    def owners(self, stream: str) -> Sequence[Owner]:
+        """Taps come first: they look for messages in what arrives, not in what toxics made of it."""
+        owners: list[Owner] = []
+        for tap in self.taps:
+            owner = tap.owner(stream)
+            if owner is not None:
+                owners.append(owner)
+        owners.extend(toxic for toxic in self.toxics if toxic.stream == stream)
+        return owners
+
+    def _rechain(self) -> None:
+        for connection in list(self.connections):
+            connection.chain()
+            connection.refresh()
+
+    def toxic(self, name: str) -> Toxic:
+        for toxic in self.toxics:
+            if toxic.name == name:
+                return toxic
+        raise refuse(TOXIC_NOT_FOUND)
+
+    def add_toxic(self, toxic: Toxic) -> None:
+        if any(other.name == toxic.name for other in self.toxics):
+            raise refuse(TOXIC_EXISTS)
+        self.toxics.append(toxic)
+        self._rechain()
+
+    def toxic_updated(self, toxic: Toxic) -> None:
+        self._rechain()
+        for connection in list(self.connections):
+            connection.updated(toxic)
+
+    def remove_toxic(self, toxic: Toxic) -> None:
+        self.toxics.remove(toxic)
+        self._rechain()
+
+    def tap(self, name: str) -> Tap:
+        for tap in self.taps:
+            if tap.name == name:
+                return tap
+        raise refuse(TAP_NOT_FOUND)
+
+    def mask_log(self, tap: str) -> MaskLog:
+        if tap not in self.masks:
+            raise refuse(TAP_NOT_FOUND)
+        return self.masks[tap]
+
+    def log_for(self, tap: str) -> MaskLog:
+        """The log of a tap of this name, old or new; readings of a new tap go behind those of the old."""
+        if any(other.name == tap for other in self.taps):
+            raise refuse(TAP_EXISTS)
+        live = {other.name for other in self.taps}
+        if tap not in self.masks and len(self.masks) >= MASK_LOGS_MAX:
+            oldest = next((name for name in self.masks if name not in live), None)
+            if oldest is not None:
+                del self.masks[oldest]
+        return self.masks.setdefault(tap, MaskLog())
+
+    def add_tap(self, tap: Tap) -> None:
+        self.taps.append(tap)
+        self._rechain()
+
+    def remove_tap(self, tap: Tap) -> None:
+        self.taps.remove(tap)
+        self._rechain()
+
+    def clear(self, *, lease: str | None = None) -> None:
+        """Removes all toxics and taps, or those under `lease`."""
+        self.toxics = [toxic for toxic in self.toxics if lease is not None and toxic.lease != lease]
+        self.taps = [tap for tap in self.taps if lease is not None and tap.lease != lease]
+        self._rechain()
+
+    def reset(self) -> None:
+        self.start()
+        self.clear()
+        self.masks.clear()
+
+    def shown(self, *, counters: bool) -> dict[str, object]:
+        """In Toxiproxy 2.12's order of keys, with the empty `Logger` that it leaks."""
+        body: dict[str, object] = {
+            "name": self.name,
+            "listen": self.listen,
+            "upstream": self.upstream,
+            "enabled": self.enabled,
+            "Logger": {},
+            "toxics": self.toxics_shown(counters=counters),
+        }
+        if self.down_lease:
+            body["lease"] = self.down_lease
+        if counters:
+            body["affected"] = {**self.counters, "connections": len(self.connections)}
+        return body
+
+    def toxics_shown(self, *, counters: bool) -> list[dict[str, object]]:
+        return [toxic.shown(counters=counters) for stream in STREAMS for toxic in self.toxics if toxic.stream == stream]
+
+
+class Links:
+    """All links by name."""
+
+    def __init__(self, loop: Loop, seed: int) -> None:
+        self.loop = loop
+        self.seed = seed
+        self.by_name: dict[str, Link] = {}
+
+    def get(self, name: str) -> Link:
+        link = self.by_name.get(name)
+        if link is None:
+            raise refuse(PROXY_NOT_FOUND)
+        return link
+
+    def make(self, name: str, listen: str, upstream: str) -> Link:
+        return Link(self.loop, name, listen, upstream, self.seed)
+
+    def add(self, link: Link, *, start: bool) -> None:
+        if start:
+            link.start()
+        self.by_name[link.name] = link
+
+    def remove(self, name: str) -> None:
+        self.get(name).stop(keep_port=False)
+        del self.by_name[name]
+
+    def lift(self, lease: str) -> list[str]:
+        """Undoes what stands under `lease`. Gives the names of links that could not be enabled again."""
+        failed: list[str] = []
+        for link in self.by_name.values():
+            link.clear(lease=lease)
+            if link.down_lease == lease:
+                try:
+                    link.start()
+                except Exception as error:  # the others must be healed all the same
+                    failed.append(f"{link.name}: {error}")
+        return failed
