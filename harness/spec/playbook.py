@@ -98,7 +98,9 @@ class Cell(Written):
     verify_with: dict[str, Any] = {}
     when: Condition | None = Field(default=None, description="fields are `step.field`")
     timeout: Seconds = Field(default=10.0, validate_default=False)
-    within: Seconds | None = Field(default=None, description="Step time target from the page; counts for conformance only")
+    within: Seconds | None = Field(
+        default=None, description="Step time target from the page; counts for conformance only"
+    )
     requires: tuple[Name, ...] = Field(default=(), description="Steps that must have succeeded before")
     guard: bool = Field(default=False, description="A guard: must have been done before any change")
     optional: bool = False

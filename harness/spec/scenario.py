@@ -101,7 +101,9 @@ class Scenario(Written):
     allow: tuple[Allowed, ...] = Field(default=(), max_length=32)
     budget: Seconds
     seed: int = Field(default=7, ge=0, lt=2**63)
-    restart_all_solves: bool = Field(default=False, description="Says so honestly where restarting everything is a cure")
+    restart_all_solves: bool = Field(
+        default=False, description="Says so honestly where restarting everything is a cure"
+    )
     tags: tuple[str, ...] = ()
 
     @model_validator(mode="after")

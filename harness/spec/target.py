@@ -113,7 +113,9 @@ class ReadingSpec(Written):
     id: str = "id"
     time: str | None = Field(default="t", description="Field with the record's own time, unix seconds")
     every: Seconds = Field(default=0.5, validate_default=False)
-    fields: dict[str, str] = Field(default={}, description="Which field carries what: decision, label, model_version, ...")
+    fields: dict[str, str] = Field(
+        default={}, description="Which field carries what: decision, label, model_version, ..."
+    )
 
 
 class QualityJoin(Written):
