@@ -19,7 +19,7 @@ help:
 	@echo 'make lint         only the linters and the type checker'
 	@echo 'make pytest       only the tests; ARGS="-k name" for some of them'
 	@echo 'make wheel-test   build the wheel, install it in an empty environment and run a drill there'
-	@echo 'make bench        print the figures of tests/bench'
+	@echo 'make bench        print the figures of tests/bench: its programs bench_*.py, then its tests'
 	@echo 'make admissible   every arm and every lazy response of every scenario, as a table'
 	@echo 'make clean        remove what the build and the tests left; also $(VENV)'
 
@@ -39,7 +39,9 @@ wheel-test: $(VENV)/.installed-dev
 	PYTHON=$(BIN)/python bash .ci/wheel-drill
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest tests/bench -m bench -s --timeout=0 $(ARGS)
+	@for file in tests/bench/bench_*.py; do \
+		echo "== $$file"; PYTHONPATH=.:fixtures $(BIN)/python $$file || exit 1; done
+	$(BIN)/python -m pytest tests/bench -m bench -s --timeout=0 $(ARGS) || [ $$? -eq 5 ] # 5: all are programs
 
 admissible: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.admissible $(ARGS)
