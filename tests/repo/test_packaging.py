@@ -58,10 +58,7 @@ def wheel(sources: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_each_file_is_in_its_place_and_no_other_is_there(wheel: Wheel, sources: tuple[str, ...]) -> None:
     expected = {
-        there + name.removeprefix(here)
-        for name in sources
-        for here, there in PLACES.items()
-        if name.startswith(here)
+        there + name.removeprefix(here) for name in sources for here, there in PLACES.items() if name.startswith(here)
     }
     assert wheel.payload == expected
 
@@ -86,9 +83,7 @@ def test_entry_points_are_those_of_the_project(wheel: Wheel) -> None:
     }
 
 
-@pytest.mark.skipif(
-    not (REPOSITORY / "harness/cli/__init__.py").is_file(), reason="harness/cli isn't there yet"
-)
+@pytest.mark.skipif(not (REPOSITORY / "harness/cli/__init__.py").is_file(), reason="harness/cli isn't there yet")
 def test_every_entry_point_names_a_module_that_ships(wheel: Wheel) -> None:
     stems = {point.module.replace(".", "/") for point in wheel.distribution.entry_points}
     missing = [stem for stem in stems if not wheel.payload & {f"{stem}.py", f"{stem}/__init__.py"}]
