@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 DURATION_PATTERN = r"^([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|s|m|h)$"
 SIZE_PATTERN = r"^([0-9]{1,15}(?:\.[0-9]{1,12})?)(KiB|MiB|GiB|kB|MB|GB|B)$"
@@ -64,12 +64,14 @@ def _plain(value: Any) -> str:
 Seconds = Annotated[
     float,
     BeforeValidator(parse_duration),
+    PlainSerializer(lambda seconds: f"{seconds:.9f}s", return_type=str, when_used="json"),  # can be read again
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
 ]
 """A duration as written in files; a float of seconds in memory."""
 Bytes = Annotated[
     int,
     BeforeValidator(parse_size),
+    PlainSerializer(lambda size: f"{size}B", return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN}),
 ]
 """A size as written in files; an int of bytes in memory."""
