@@ -29,44 +29,46 @@ class Section(StrEnum):
 class TimeTargets(Written):
     """Time targets: acknowledge from the page, the others from t_active; defaults of a scenario's silent limits."""
 
-    acknowledge: Seconds | None = None
-    detect: Seconds | None = None
-    mitigate: Seconds | None = None
-    recover: Seconds | None = None
+    acknowledge: Seconds | None = Field(default=None, description="From the page")
+    detect: Seconds | None = Field(default=None, description="From the first moment of the effect")
+    mitigate: Seconds | None = Field(default=None, description="From the first moment of the effect")
+    recover: Seconds | None = Field(default=None, description="From the first moment of the effect")
 
 
 class Forbidden(Written):
     """An action that makes this incident worse, and why. `with` narrows it by arguments."""
 
-    do: Action
-    with_: dict[str, Any] = Field(default={}, alias="with")
-    because: str
+    do: Action = Field(description="The standard action")
+    with_: dict[str, Any] = Field(default={}, alias="with", description="Narrows it by arguments")
+    because: str = Field(description="Why it makes this incident worse")
     until: str | None = Field(default=None, description="id of the step after which it is allowed")
 
 
 class FrontMatter(Written):
     """The head of a playbook."""
 
-    id: Name
-    title: str
-    incident: Incident
+    id: Name = Field(description="The same as the file's name")
+    title: str = Field(description="What has happened, as the person on call would say it")
+    incident: Incident = Field(description="The type of incident")
     answers: tuple[str, ...] = Field(default=(), description="Alert layers or rule names that this playbook answers")
-    severity: str
-    targets: TimeTargets = TimeTargets()
-    escalation: tuple[str, ...] = ()
-    owner: str
-    forbidden: tuple[Forbidden, ...] = ()
-    last_drilled: str | None = None
+    severity: str = Field(description="How severe such an incident is, such as sev1")
+    targets: TimeTargets = Field(default=TimeTargets(), description="Time targets")
+    escalation: tuple[str, ...] = Field(default=(), description="Whom to go on to, in order")
+    owner: str = Field(description="Who keeps this playbook right")
+    forbidden: tuple[Forbidden, ...] = Field(default=(), description="Actions that make it worse")
+    last_drilled: str | None = Field(
+        default=None, description="When it was last followed in a drill, such as 2026-01-31"
+    )
 
 
 class Operator(Written):
     """One comparison; of its keys exactly one is given."""
 
-    eq: Any = None
-    ne: Any = None
-    lt: Any = None
-    gt: Any = None
-    in_: list[Any] | None = Field(default=None, alias="in")
+    eq: Any = Field(default=None, description="Equal to")
+    ne: Any = Field(default=None, description="Not equal to")
+    lt: Any = Field(default=None, description="Less than")
+    gt: Any = Field(default=None, description="Greater than")
+    in_: list[Any] | None = Field(default=None, alias="in", description="One of")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -87,23 +89,25 @@ class Cell(Written):
     come true has failed. `when`: skipped unless true of earlier steps. `optional`: its failure doesn't stop the response.
     """
 
-    id: Name
-    observe: Observation | None = None
-    do: Action | None = None
-    report: ReportKind | None = None
-    with_: dict[str, Any] = Field(default={}, alias="with")
-    expect: Condition | None = None
-    verify: Condition | None = None
-    verify_by: Observation | None = None
-    verify_with: dict[str, Any] = {}
+    id: Name = Field(description="Name of the step, without dots")
+    observe: Observation | None = Field(default=None, description="Look: a standard observation")
+    do: Action | None = Field(default=None, description="Change: a standard action")
+    report: ReportKind | None = Field(
+        default=None, description="Say: ack, severity, diagnose, escalate, update or resolve"
+    )
+    with_: dict[str, Any] = Field(default={}, alias="with", description="Arguments; values may be ${step.field}")
+    expect: Condition | None = Field(default=None, description="Must hold of the result at once")
+    verify: Condition | None = Field(default=None, description="Polled until it holds or the timeout is over")
+    verify_by: Observation | None = Field(default=None, description="The observation that shows an action's effect")
+    verify_with: dict[str, Any] = Field(default={}, description="Arguments of that observation")
     when: Condition | None = Field(default=None, description="fields are `step.field`")
-    timeout: Seconds = Field(default=10.0, validate_default=False)
+    timeout: Seconds = Field(default=10.0, validate_default=False, description="How long the step may take")
     within: Seconds | None = Field(
         default=None, description="Step time target from the page; counts for conformance only"
     )
     requires: tuple[Name, ...] = Field(default=(), description="Steps that must have succeeded before")
     guard: bool = Field(default=False, description="A guard: must have been done before any change")
-    optional: bool = False
+    optional: bool = Field(default=False, description="Its failure doesn't stop the response")
 
     @model_validator(mode="after")
     def _one_verb(self) -> Self:

@@ -19,25 +19,27 @@ from harness.spec.base import Bytes, Name, Seconds, Share, Written
 class HttpCall(Written):
     """One HTTP call. `json` is the body (JSON), `ok` the statuses that count as success."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
-    url: str
-    json_: Any = Field(default=None, alias="json")
-    timeout: Seconds = Field(default=5.0, validate_default=False)
-    ok: tuple[int, ...] = (200, 201, 204)
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(default="GET", description="HTTP method")
+    url: str = Field(description="May hold ${service.NAME.url} and the like")
+    json_: Any = Field(default=None, alias="json", description="The body")
+    timeout: Seconds = Field(default=5.0, validate_default=False, description="Time limit of the call")
+    ok: tuple[int, ...] = Field(default=(200, 201, 204), description="Statuses that count as success")
 
 
 class ExecCall(Written):
     """One command, run without a shell in the target's folder; its standard output is one JSON object or text."""
 
-    command: tuple[str, ...] = Field(min_length=1)
-    timeout: Seconds = Field(default=10.0, validate_default=False)
+    command: tuple[str, ...] = Field(min_length=1, description="Program and arguments; no shell")
+    timeout: Seconds = Field(default=10.0, validate_default=False, description="Time limit of the command")
 
 
 class Start(Written):
     """How a service starts: `python: module:function` (forked from a warm interpreter) or `command`."""
 
-    python: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
-    command: tuple[str, ...] = ()
+    python: str | None = Field(
+        default=None, pattern=r"^[\w.]+:\w+$", description="module:function, forked from a warm interpreter"
+    )
+    command: tuple[str, ...] = Field(default=(), description="Program and arguments")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -49,17 +51,17 @@ class Start(Written):
 class Ready(Written):
     """How a service says that it is ready."""
 
-    http: str = "/ready"
-    within: Seconds = Field(default=15.0, validate_default=False)
+    http: str = Field(default="/ready", description="Path that answers 200 when the service can do its job")
+    within: Seconds = Field(default=15.0, validate_default=False, description="How long it may take to get ready")
 
 
 class ServiceSpec(Written):
     """A service: what one can act on. `role` says what it does; replicas share a role."""
 
-    role: Name
-    start: Start | None = None
-    env: dict[str, str] = {}
-    ready: Ready = Ready()
+    role: Name = Field(description="What it does, such as serving; replicas share a role")
+    start: Start | None = Field(default=None, description="How it starts")
+    env: dict[str, str] = Field(default={}, description="Its environment; values may hold ${...}")
+    ready: Ready = Field(default=Ready(), description="How it says that it is ready")
     needs: tuple[Name, ...] = Field(default=(), description="Services that must be ready first")
     memory: Bytes | None = Field(default=None, description="Memory limit in the baseline; none if absent")
     reuse_port: bool = Field(default=True, description="It binds with SO_REUSEPORT, so that its port stays reserved")
@@ -70,17 +72,19 @@ class ServiceSpec(Written):
 class LinkSpec(Written):
     """A link joins two services (`from: outside` for users). `variable` is the environment variable that reroutes it."""
 
-    from_: Name = Field(alias="from")
-    to: Name
-    variable: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]*$")
+    from_: Name = Field(alias="from", description="The service that calls; `outside` for users")
+    to: Name = Field(description="The service that is called")
+    variable: str | None = Field(
+        default=None, pattern=r"^[A-Z][A-Z0-9_]*$", description="Environment variable of `from` that reroutes the link"
+    )
     probe: str = Field(default="/health", description="Path asked through the link by its witness")
 
 
 class Objective(Written):
     """The bound of an SLI: one of `min` and `max` (seconds for latency and freshness, shares else)."""
 
-    min: float | None = None
-    max: float | None = None
+    min: float | None = Field(default=None, description="Good at this or above")
+    max: float | None = Field(default=None, description="Good at this or below")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -92,27 +96,27 @@ class Objective(Written):
 class SliSpec(Written):
     """An SLI and its objective. `field` is where a golden answer carries it; `last` how many decisions it looks back."""
 
-    objective: Objective
-    field: str | None = None
-    last: int = Field(default=200, ge=10, le=100_000)
+    objective: Objective = Field(description="The bound beyond which users are harmed")
+    field: str | None = Field(default=None, description="Field of a golden answer that carries it")
+    last: int = Field(default=200, ge=10, le=100_000, description="How many decisions it looks back")
 
 
 class GoldenSpec(Written):
     """Golden requests sent by the prober: a JSON list of `{id, method, path, body, expect: {field: value}}`."""
 
-    file: str
+    file: str = Field(description="JSON file in this folder")
     link: Name = Field(description="The link by which users come in; load uses the same")
-    every: Seconds = Field(default=0.5, validate_default=False)
-    timeout: Seconds = Field(default=2.0, validate_default=False)
+    every: Seconds = Field(default=0.5, validate_default=False, description="Time between samples")
+    timeout: Seconds = Field(default=2.0, validate_default=False, description="After which a golden request has failed")
 
 
 class ReadingSpec(Written):
     """A record reading: `GET url?after=<cursor>&limit=<n>` gives `{"records": [...], "next": cursor}`."""
 
-    http: str
-    id: str = "id"
+    http: str = Field(description="URL of the reading")
+    id: str = Field(default="id", description="Field that identifies a record")
     time: str | None = Field(default="t", description="Field with the record's own time, unix seconds")
-    every: Seconds = Field(default=0.5, validate_default=False)
+    every: Seconds = Field(default=0.5, validate_default=False, description="Time between readings")
     fields: dict[str, str] = Field(
         default={}, description="Which field carries what: decision, label, model_version, ..."
     )
@@ -121,52 +125,60 @@ class ReadingSpec(Written):
 class QualityJoin(Written):
     """Decision quality: decisions joined to truth by id; right where `positive` and a label of 1 go together."""
 
-    decisions: Name = "decisions"
-    truth: Name = "truth"
-    decision: str = "decision"
-    positive: str = "decline"
-    label: str = "label"
-    synthetic: str | None = "synthetic"
+    decisions: Name = Field(default="decisions", description="Reading that holds the decisions")
+    truth: Name = Field(default="truth", description="Reading that holds the truth")
+    decision: str = Field(default="decision", description="Field of the decision")
+    positive: str = Field(default="decline", description="The decision that goes with a label of 1")
+    label: str = Field(default="label", description="Field of the label")
+    synthetic: str | None = Field(default="synthetic", description="Field that marks requests not to be counted")
 
 
 class RuleSpec(Written):
     """An alert rule of the target's monitoring: its layer, its severity, its own hold."""
 
-    layer: Layer
-    severity: Severity = Severity.PAGE
-    hold: Seconds = Field(default=0.0, validate_default=False)
+    layer: Layer = Field(description="Where the rule looks")
+    severity: Severity = Field(default=Severity.PAGE, description="A page wakes someone; a ticket doesn't")
+    hold: Seconds = Field(
+        default=0.0, validate_default=False, description="How long its condition must hold before it fires"
+    )
 
 
 class AlertsSpec(Written):
     """Where alerts come from. `sink_port` names the reserved port at which our pager sink listens."""
 
-    sink_port: Name | int = "pager"
+    sink_port: Name | int = Field(
+        default="pager", description="Reserved port (or number) at which our pager sink listens"
+    )
     active: str | None = Field(default=None, description="URL of Prometheus' /api/v1/alerts shape, for activeAt")
-    fingerprint: str | None = None
-    silences: str | None = None
-    scrape: Seconds = Field(default=1.0, validate_default=False)
-    evaluation: Seconds = Field(default=1.0, validate_default=False)
-    group_wait: Seconds = Field(default=0.0, validate_default=False)
-    rules: dict[str, RuleSpec] = {}
+    fingerprint: str | None = Field(default=None, description="URL of the rules' fingerprint")
+    silences: str | None = Field(default=None, description="URL of the silences")
+    scrape: Seconds = Field(default=1.0, validate_default=False, description="How often metrics are scraped")
+    evaluation: Seconds = Field(default=1.0, validate_default=False, description="How often rules are evaluated")
+    group_wait: Seconds = Field(
+        default=0.0, validate_default=False, description="How long alerts are held back to be grouped"
+    )
+    rules: dict[str, RuleSpec] = Field(default={}, description="The rules, by name")
 
 
 class Argument(Written):
     """A typed argument of an action or observation."""
 
-    type: Literal["string", "number", "integer", "boolean", "service", "link", "version", "duration"] = "string"
-    required: bool = False
-    default: Any = None
-    choices: tuple[Any, ...] = ()
+    type: Literal["string", "number", "integer", "boolean", "service", "link", "version", "duration"] = Field(
+        default="string", description="What values are legal"
+    )
+    required: bool = Field(default=False, description="Whether it must be given")
+    default: Any = Field(default=None, description="Its value where it isn't given")
+    choices: tuple[Any, ...] = Field(default=(), description="The only legal values")
 
 
 class Operation(Written):
     """An action or observation: one of `http`, `exec` and `builtin`, with typed arguments."""
 
-    http: HttpCall | None = None
-    exec: ExecCall | None = None
-    builtin: bool = False
-    arguments: dict[str, Argument] = {}
-    timeout: Seconds = Field(default=10.0, validate_default=False)
+    http: HttpCall | None = Field(default=None, description="Done by an HTTP call")
+    exec: ExecCall | None = Field(default=None, description="Done by a command")
+    builtin: bool = Field(default=False, description="Done by the driver")
+    arguments: dict[str, Argument] = Field(default={}, description="Its typed arguments, by name")
+    timeout: Seconds = Field(default=10.0, validate_default=False, description="Time limit of the whole")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -178,57 +190,57 @@ class Operation(Written):
 class AliasSpec(Written):
     """Reading and setting a model alias. `version_field` is dotted into the answer of `get`."""
 
-    get: HttpCall
-    version_field: str
+    get: HttpCall = Field(description="Call that tells the alias's version")
+    version_field: str = Field(description="Dotted path of the version in the answer")
     set: HttpCall = Field(description="may use ${arg.version}")
 
 
 class VariantSpec(Written):
     """How to make a model version of a kind; `version_field` is dotted into the answer."""
 
-    make: HttpCall
-    version_field: str = "version"
+    make: HttpCall = Field(description="Call that makes and registers such a version, without promoting it")
+    version_field: str = Field(default="version", description="Dotted path of the version in the answer")
 
 
 class ServedSpec(Written):
     """How to ask one replica which version it really serves: a call per service of the role, and the answer's field."""
 
-    role: Name = "serving"
+    role: Name = Field(default="serving", description="Role of the replicas")
     call: HttpCall = Field(description="may use ${replica.url}")
-    version_field: str = "model_version"
+    version_field: str = Field(default="model_version", description="Dotted path of the version in the answer")
 
 
 class ModelSpec(Written):
     """A model: its alias, the variants that can be made, how the served version is read."""
 
-    alias: Name = "champion"
-    access: AliasSpec
-    served: ServedSpec
-    variants: dict[Name, VariantSpec] = {}
+    alias: Name = Field(default="champion", description="The alias that is served")
+    access: AliasSpec = Field(description="Reading and setting the alias")
+    served: ServedSpec = Field(description="How a replica is asked which version it serves")
+    variants: dict[Name, VariantSpec] = Field(default={}, description="Harmful versions that can be made, by name")
 
 
 class LoadSpec(Written):
     """Open-loop load: a Python file with `requests(seed, urls=...)`, and the requests a second."""
 
-    file: str
-    rate: float = Field(gt=0, le=10_000)
-    link: Name
-    urls: dict[str, str] = {}
+    file: str = Field(description="Python file in this folder")
+    rate: float = Field(gt=0, le=10_000, description="Requests a second, open loop")
+    link: Name = Field(description="The link by which load comes in")
+    urls: dict[str, str] = Field(default={}, description="What the file's function is given as urls")
 
 
 class SafeguardSpec(Written):
     """What a responder must not break. `share`: how much may be lost (of data rows, by quarantine) before it counts."""
 
-    catastrophic: bool = False
-    share: Share = 0.0
+    catastrophic: bool = Field(default=False, description="Breaking it makes the outcome 0")
+    share: Share = Field(default=0.0, description="How much may be lost before it counts")
 
 
 class GraphSpec(Written):
     """Components that are neither service nor link, and the edges among components; `links` are edges already."""
 
-    datasets: tuple[Name, ...] = ()
-    models: tuple[Name, ...] = ()
-    edges: tuple[tuple[Name, Name], ...] = ()
+    datasets: tuple[Name, ...] = Field(default=(), description="Datasets, as components of a diagnosis")
+    models: tuple[Name, ...] = Field(default=(), description="Models, as components of a diagnosis")
+    edges: tuple[tuple[Name, Name], ...] = Field(default=(), description="Which components touch, beyond the links")
 
 
 class DriverKind(StrEnum):
@@ -241,26 +253,30 @@ class DriverKind(StrEnum):
 class TargetSpec(Written):
     """A pipeline, described. See docs/targets.md."""
 
-    target: Name
-    driver: str
-    title: str = ""
+    target: Name = Field(description="The target's name")
+    driver: str = Field(description="embedded, docker or a plugin's name")
+    title: str = Field(default="", description="For people")
     preload: tuple[str, ...] = Field(default=(), description="Modules that a warm interpreter imports before forking")
-    python_path: tuple[str, ...] = ()
+    python_path: tuple[str, ...] = Field(
+        default=(), description="Folders put on the path of `python` services, relative to this file"
+    )
     ports: tuple[Name, ...] = Field(default=(), description="Further reserved ports, such as the pager's")
     capabilities: tuple[Capability, ...] | None = Field(default=None, description="Narrows what the driver can do")
-    services: dict[Name, ServiceSpec] = Field(min_length=1, max_length=64)
-    links: dict[Name, LinkSpec] = Field(default={}, max_length=128)
-    golden: GoldenSpec | None = None
-    slis: dict[SliKind, SliSpec] = {}
-    quality: QualityJoin | None = None
-    readings: dict[Name, ReadingSpec] = {}
-    alerts: AlertsSpec = AlertsSpec()
-    actions: dict[Action, Operation] = {}
-    observations: dict[Observation, Operation] = {}
-    models: dict[Name, ModelSpec] = {}
-    load: dict[Name, LoadSpec] = {}
+    services: dict[Name, ServiceSpec] = Field(min_length=1, max_length=64, description="What one can act on, by name")
+    links: dict[Name, LinkSpec] = Field(default={}, max_length=128, description="What joins two services, by name")
+    golden: GoldenSpec | None = Field(default=None, description="The prober's golden requests")
+    slis: dict[SliKind, SliSpec] = Field(default={}, description="What users get, and its bounds")
+    quality: QualityJoin | None = Field(default=None, description="How decisions are joined to the truth")
+    readings: dict[Name, ReadingSpec] = Field(default={}, description="Record readings, by name")
+    alerts: AlertsSpec = Field(default=AlertsSpec(), description="Where alerts come from")
+    actions: dict[Action, Operation] = Field(default={}, description="Standard actions that this target has")
+    observations: dict[Observation, Operation] = Field(
+        default={}, description="Standard observations that this target has"
+    )
+    models: dict[Name, ModelSpec] = Field(default={}, description="Models, by name")
+    load: dict[Name, LoadSpec] = Field(default={}, description="Loads, by name")
     reset: tuple[HttpCall, ...] = Field(default=(), description="Back to the baseline in place; empty: starts afresh")
-    safeguards: dict[Safeguard, SafeguardSpec] = {}
-    graph: GraphSpec = GraphSpec()
+    safeguards: dict[Safeguard, SafeguardSpec] = Field(default={}, description="What a responder must not break")
+    graph: GraphSpec = Field(default=GraphSpec(), description="Components beyond services and links")
     metrics: str | None = Field(default=None, description="URL scraped for the report's charts (Prometheus text)")
     charts: tuple[str, ...] = Field(default=(), description="Gauges that the report draws")
