@@ -29,7 +29,7 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 PURE = frozenset({"contract", "measure", "corrupt", "spec", "plan", "score", "report"})
-BESIDE = frozenset({"clock"})
+BESIDE = frozenset({"clock", "state"})
 """Modules on no floor: those from `plugin` down may use them, but none that is pure. They import errors only."""
 
 RIGHT_OF_HISTORY = frozenset({"score", "report"})

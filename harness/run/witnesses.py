@@ -1,0 +1,111 @@
+"""Witnesses of a live run: a thread a fault that reads its far side every so often until told to stop.
+
+A reading that throws is a reading all the same: *unknown*, with its reason. The mask of damaged records is fetched in
+passing, as the injector's receipt.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from harness.clock import now_ns
+from harness.contract.faults import PlannedFault, Prepared
+from harness.contract.words import Effect
+from harness.history.events import AnyEvent, MaskRead, WitnessRead
+from harness.plugin import Fault, Target
+
+MASK_EVERY_S = 1.0
+
+
+class Witnesses:
+    """Starts and stops witness threads. `put` takes the events."""
+
+    def __init__(self, *, target: Target, put: Callable[[AnyEvent], None]) -> None:
+        self.target = target
+        self.put = put
+        self._stops: dict[int, threading.Event] = {}
+        self._threads: dict[int, threading.Thread] = {}
+
+    def start(self, fault: Fault, planned: PlannedFault, prepared: Prepared) -> None:
+        """Begins to read; idempotent."""
+        if planned.index in self._stops:
+            return
+        stop = threading.Event()
+        thread = threading.Thread(
+            target=self._read_on,
+            args=(fault, planned, prepared, stop),
+            daemon=True,
+            name=f"witness-{planned.index}",
+        )
+        self._stops[planned.index] = stop
+        self._threads[planned.index] = thread
+        thread.start()
+
+    def stop(self, index: int) -> None:
+        """Tells a witness to stop; its mask is read to the end first."""
+        if index in self._stops:
+            self._stops[index].set()
+
+    def join(self, timeout_s: float) -> None:
+        """Waits until all have stopped, or the time is over."""
+        for index, thread in self._threads.items():
+            self._stops[index].set()
+            thread.join(timeout_s)
+
+    def _read_on(self, fault: Fault, planned: PlannedFault, prepared: Prepared, stop: threading.Event) -> None:
+        cursor = 0
+        mask_due = now_ns()
+        while True:
+            last = stop.is_set()
+            began = now_ns()
+            try:
+                reading = fault.witness(planned, prepared, self.target)
+                ended = now_ns()
+                event = WitnessRead(
+                    t_ns=ended,
+                    res_ns=ended - began,
+                    src="witness",
+                    fault=planned.index,
+                    effect=reading.effect,
+                    detail=reading.detail,
+                    healthy=reading.healthy,
+                )
+            except Exception as error:  # whatever a reading throws, it tells nothing about the effect
+                ended = now_ns()
+                event = WitnessRead(
+                    t_ns=ended,
+                    res_ns=ended - began,
+                    src="witness",
+                    fault=planned.index,
+                    effect=Effect.UNKNOWN,
+                    error=f"{type(error).__name__}: {error}",
+                )
+            self.put(event)
+            if planned.damage is not None and planned.damage.by_mask and (last or ended >= mask_due):
+                cursor = self._fetch_mask(fault, planned, prepared, cursor)
+                mask_due = ended + int(MASK_EVERY_S * 1e9)
+            if last:
+                return
+            spent_s = (now_ns() - began) / 1e9
+            stop.wait(max(0.01, planned.witness_every_s - spent_s))
+
+    def _fetch_mask(self, fault: Fault, planned: PlannedFault, prepared: Prepared, cursor: int) -> int:
+        began = now_ns()
+        try:
+            hits, after = fault.receipts(planned, prepared, self.target, after=cursor)
+        except Exception:  # the mask can be read the next time; the witness goes on
+            return cursor
+        if hits:
+            ended = now_ns()
+            self.put(
+                MaskRead(
+                    t_ns=ended,
+                    res_ns=ended - began,
+                    src="witness",
+                    fault=planned.index,
+                    ids=[record for record, _ in hits],
+                    columns=[columns for _, columns in hits],
+                )
+            )
+        return after
