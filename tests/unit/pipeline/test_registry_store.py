@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.registry_store import Kind, NotThere, Refused, RegistryStore, Taken
+from pipeline.registry_store import Kind, MoveRefusedError, NotThereError, RegistryStore, TakenError
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_rollback_never_ends_on_a_version_marked_bad(store: RegistryStore) -> No
     store.pin("risk", "champion", version=3, actor="test", reason="")
     store.unpin("risk", "champion")
     assert store.bad("risk", "champion") == {2}
-    with pytest.raises(Refused, match="marked bad"):
+    with pytest.raises(MoveRefusedError, match="marked bad"):
         rollback(store, to=2)
     assert champion(store) == 3
 
@@ -91,7 +91,7 @@ def test_promoting_a_bad_version_again_clears_its_mark(store: RegistryStore) -> 
 def test_rollback_with_nothing_before_is_refused(store: RegistryStore) -> None:
     add(store)
     promote(store, 1)
-    with pytest.raises(Refused, match="no good version"):
+    with pytest.raises(MoveRefusedError, match="no good version"):
         rollback(store)
 
 
@@ -106,7 +106,7 @@ def test_a_pin_moves_holds_and_refuses_until_unpinned(store: RegistryStore) -> N
     assert store.pin("risk", "champion", version=1, actor="test", reason="") is True
     assert store.pin("risk", "champion", version=1, actor="test", reason="") is False
     for change in (lambda: promote(store, 2), lambda: store.delete_alias("risk", "champion", actor="test")):
-        with pytest.raises(Refused, match="pinned to version 1"):
+        with pytest.raises(MoveRefusedError, match="pinned to version 1"):
             change()
     assert champion(store) == 1
     assert (store.unpin("risk", "champion"), store.unpin("risk", "champion")) == (True, False)
@@ -116,19 +116,19 @@ def test_a_pin_moves_holds_and_refuses_until_unpinned(store: RegistryStore) -> N
 def test_a_refused_pin_leaves_the_old_pin(store: RegistryStore) -> None:
     add(store)
     store.pin("risk", "champion", version=1, actor="test", reason="")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotThereError):
         store.pin("risk", "champion", version=9, actor="test", reason="")
     assert store.pinned("risk", "champion") == 1
 
 
 def test_what_is_not_there_is_said_so(store: RegistryStore) -> None:
-    with pytest.raises(NotThere):
+    with pytest.raises(NotThereError):
         promote(store, 7)
-    with pytest.raises(NotThere):
+    with pytest.raises(NotThereError):
         store.aliased("other", "champion")
-    with pytest.raises(NotThere):
+    with pytest.raises(NotThereError):
         store.create_version("other", source="x")
-    with pytest.raises(Taken):
+    with pytest.raises(TakenError):
         store.create_model("risk")
 
 
