@@ -120,7 +120,10 @@ class Pipe:
         elif self._head is not None:
             self._head(bytes(_VIEW[:size]))
             self.connection.refresh()
-        elif self.queue or not self._sent_all(size):
+        elif self.queue:
+            self._enqueue(bytes(_VIEW[:size]))
+            self.connection.refresh()
+        elif not self._sent_all(size):
             self.connection.refresh()
 
     def _sent_all(self, size: int) -> bool:

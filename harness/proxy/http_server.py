@@ -110,7 +110,7 @@ class HttpClient:
         except Refusal as refusal:
             self._send(refused(refusal), close=True)
         except httptools.HttpParserUpgrade:
-            self._send(refused(Refusal("no upgrades here")), close=True)
+            self._ending = True  # it was answered as if it had not asked, and what follows would be another protocol
         except httptools.HttpParserError as error:
             cause = error.__context__
             bad = cause if isinstance(cause, Refusal) else Refusal("not HTTP")
