@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from harness.contract.faults import Cure, PlannedFault, Prepared, Reading
+from harness.contract.faults import Cure, Look, PlannedFault, Prepared, Reading
 from harness.contract.undo import Json, Point, Undo, UndoOutcome
 from harness.contract.words import Action, Capability, CauseClass, Observation
 from harness.errors import UsageError
@@ -175,7 +175,9 @@ class Driver(Protocol):
 
 
 class ArgumentDeclaration(msgspec.Struct, frozen=True):
-    """An argument of a fault: type is string, number, integer, duration, size, share, service, role, link, model, variant."""
+    """An argument of a fault. `type` is string, number, integer, boolean, duration (in memory: seconds), size (in memory:
+    bytes), share, service, role, link, model, variant (of the argument `model`) or reading; names must be the target's.
+    """
 
     name: str
     type: str
@@ -186,7 +188,10 @@ class ArgumentDeclaration(msgspec.Struct, frozen=True):
 
 
 class FaultDeclaration(msgspec.Struct, frozen=True):
-    """What a fault says of itself: for listing, planning and the plan. `dose` names the argument that makes it worse."""
+    """What a fault says of itself: for listing, planning and the plan.
+
+    `dose` names the argument that makes it worse; empty where the fault is all or nothing, and its dose is 1.
+    """
 
     name: str
     summary: str
@@ -199,13 +204,46 @@ class FaultDeclaration(msgspec.Struct, frozen=True):
     """Rows of the catalogue that it covers, such as D1."""
 
 
+def draft(
+    declaration: FaultDeclaration,
+    *,
+    arguments: Mapping[str, Json],
+    index: int = 0,
+    onset_s: float = 0.0,
+    seed: int = 0,
+) -> PlannedFault:
+    """A fault as its `plan` receives it: defaults filled in, dose resolved, the declaration's cure and cause.
+
+    `arguments` are as in memory (seconds, bytes); the caller has checked them against the declaration.
+    """
+    filled = {a.name: arguments.get(a.name, a.default) for a in declaration.arguments}
+    dose = filled.get(declaration.dose, 1.0)
+    return PlannedFault(
+        index=index,
+        fault=declaration.name,
+        arguments=filled,
+        dose=float(dose) if isinstance(dose, int | float) else 1.0,
+        onset_s=onset_s,
+        witness_within_s=3.0,
+        witness_every_s=0.3,
+        cure=declaration.cure,
+        cause=declaration.cause,
+        components=(),
+        look=Look(label=declaration.name),
+        seed=seed,
+    )
+
+
 @runtime_checkable
 class Fault(Protocol):
     """One way to break a target. Stateless: everything it must remember is in `Prepared` (data).
 
     `plan` is pure and resolves arguments already checked against the declaration. `prepare` changes nothing that users
-    could feel and gives the undos; `inject` does it; `witness` reads the far side, independent of `inject`; `heal` is
-    called before the undos are applied and may be a no-op. `receipts` gives the mask of damaged records, if there is one.
+    could feel and gives the undos; `inject` does it; `witness` reads the far side, independent of `inject`; healing is the
+    undos, applied without the fault. `receipts` gives the mask of damaged records, if there is one.
+
+    `witness` is called every `witness_every_s`, from before the injection on, and must be cheap and bounded. `memory` is
+    its own from one reading to the next (cursors, a reference): empty at first, kept by the caller, never stored.
     """
 
     @property
@@ -221,7 +259,9 @@ class Fault(Protocol):
         """Sets the prepared points; gives a receipt: what the injector says it did."""
         ...
 
-    def witness(self, fault: PlannedFault, prepared: Prepared, target: Target) -> Reading: ...
+    def witness(
+        self, fault: PlannedFault, prepared: Prepared, target: Target, memory: dict[str, Any]
+    ) -> Reading: ...
 
     def receipts(
         self, fault: PlannedFault, prepared: Prepared, target: Target, *, after: int

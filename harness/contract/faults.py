@@ -89,6 +89,8 @@ class PlannedFault(msgspec.Struct, frozen=True):
     damage: Damage | None = None
     heal_within_s: float = 10.0
     witness_timeout_s: float = 2.0
+    seed: int = 0
+    """For the fault's own draws, such as which records are hit."""
 
 
 class Prepared(msgspec.Struct, frozen=True):
