@@ -259,9 +259,7 @@ class Fault(Protocol):
         """Sets the prepared points; gives a receipt: what the injector says it did."""
         ...
 
-    def witness(
-        self, fault: PlannedFault, prepared: Prepared, target: Target, memory: dict[str, Any]
-    ) -> Reading: ...
+    def witness(self, fault: PlannedFault, prepared: Prepared, target: Target, memory: dict[str, Any]) -> Reading: ...
 
     def receipts(
         self, fault: PlannedFault, prepared: Prepared, target: Target, *, after: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from harness.clock import now_ns
 from harness.contract.faults import PlannedFault, Prepared
@@ -55,12 +56,13 @@ class Witnesses:
 
     def _read_on(self, fault: Fault, planned: PlannedFault, prepared: Prepared, stop: threading.Event) -> None:
         cursor = 0
+        memory: dict[str, Any] = {}
         mask_due = now_ns()
         while True:
             last = stop.is_set()
             began = now_ns()
             try:
-                reading = fault.witness(planned, prepared, self.target)
+                reading = fault.witness(planned, prepared, self.target, memory)
                 ended = now_ns()
                 event = WitnessRead(
                     t_ns=ended,
