@@ -165,11 +165,13 @@ def _drive(
         else:
             target.reset()
 
+    observers = request.observers(folder, inbox.put)
+    observers.prepare()
     carrier = Carrier(
         request.plan,
         target=target,
         faults=request.faults,
-        observers=request.observers(folder, inbox.put),
+        observers=observers,
         ledger=ledger,
         put=inbox.put,
         set_up=set_up,
