@@ -1,0 +1,78 @@
+"""A target's own view of its alerts, rules and silences, as far as its description says where to ask.
+
+Reads the shape of Prometheus' `/api/v1/alerts`. None means that it can't be told, which is never the same as
+nothing fires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.contract.undo import Json
+from harness.errors import EnvironmentProblem
+from harness.spec.target import AlertsSpec
+from harness.target import http
+from harness.target.interpolate import fill_url
+
+
+def active(alerts: AlertsSpec, names: Mapping[str, Json], *, timeout_s: float) -> list[dict[str, Any]]:
+    """Pending and firing alerts, as given. Raises `EnvironmentProblem`."""
+    if alerts.active is None:
+        raise EnvironmentProblem("target.yaml declares no alerts.active")
+    answer = http.ask("GET", fill_url(alerts.active, names, where="alerts.active"), timeout_s=timeout_s)
+    match answer:
+        case {"data": {"alerts": list(found)}}:
+            return [alert for alert in found if isinstance(alert, dict)]
+    raise EnvironmentProblem(f"alerts.active: not the shape of /api/v1/alerts: {str(answer)[: http.SHOWN_MAX]}")
+
+
+def firing(found: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Names of the firing ones."""
+    return tuple(sorted({str(alert.get("labels", {}).get("alertname", "")) for alert in found if is_firing(alert)}))
+
+
+def is_firing(alert: Mapping[str, Any]) -> bool:
+    return alert.get("state") == "firing"
+
+
+def summary(found: list[dict[str, Any]]) -> dict[str, Json]:
+    """`firing` and `pages`: how many; `names`: which fire, joined; and `<rule>: state` for each."""
+    fires = [alert for alert in found if is_firing(alert)]
+    states = {str(alert.get("labels", {}).get("alertname", "")): str(alert.get("state")) for alert in found}
+    states |= {str(alert["labels"].get("alertname", "")): "firing" for alert in fires}
+    pages = [alert for alert in fires if alert.get("labels", {}).get("severity") == "page"]
+    return {"firing": len(fires), "pages": len(pages), "names": ",".join(firing(found))} | states
+
+
+def rules_fingerprint(alerts: AlertsSpec, names: Mapping[str, Json], *, timeout_s: float) -> str | None:
+    """The one string in the answer of `alerts.fingerprint`; None where it isn't declared or doesn't answer."""
+    answer = _quiet(alerts.fingerprint, names, timeout_s)
+    if isinstance(answer, dict):
+        return next((str(answer[key]) for key in ("sha256", "fingerprint", "digest") if key in answer), None)
+    return str(answer) if isinstance(answer, str) else None
+
+
+def silences(alerts: AlertsSpec, names: Mapping[str, Json], *, timeout_s: float) -> tuple[str, ...] | None:
+    """Ids (or rules) of the silences in force; None where that isn't declared or doesn't answer."""
+    answer = _quiet(alerts.silences, names, timeout_s)
+    if isinstance(answer, dict):
+        answer = answer.get("silences", answer.get("data"))
+    if not isinstance(answer, list):
+        return None
+    return tuple(sorted(_silence_name(one) for one in answer))
+
+
+def _silence_name(one: Json) -> str:
+    if not isinstance(one, dict):
+        return str(one)
+    return str(next((one[key] for key in ("id", "rule", "alertname") if key in one), one))
+
+
+def _quiet(url: str | None, names: Mapping[str, Json], timeout_s: float) -> Json:
+    if url is None:
+        return None
+    try:
+        return http.ask("GET", fill_url(url, names, where="alerts"), timeout_s=timeout_s)
+    except EnvironmentProblem:
+        return None
