@@ -89,15 +89,15 @@ def test_both_directions_arrive_byte_for_byte_and_end_apart(
     pair.close()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(size=st.integers(1, 3_000_000), cuts=chunkings, bite=st.sampled_from([777, 20_000, 1 << 20]))
 def test_full_duplex_bulk_arrives_byte_for_byte_also_at_slow_readers(
     link_to: Callable[[int], TestLink], listener: socket.socket, size: int, cuts: list[int], bite: int
 ) -> None:
-    """Small receive buffers and small bites keep the proxy's own queues full."""
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    """Smallish receive buffers and small bites keep the proxy's own queues full."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     pair = join(link_to(listener.getsockname()[1]), listener)
-    pair.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    pair.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     up, down = stream(3, size), stream(4, size)
     senders = [Sender(pair.client, up, cuts, end=True), Sender(pair.server, down, cuts[::-1], end=True)]
     got: list[bytes] = []
