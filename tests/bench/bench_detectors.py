@@ -73,13 +73,16 @@ def records(
                 damage(start + i - first, transaction)
                 features = schema.vector(transaction, stored[i])
                 score = float(model.scores([features])[0])
-            yield {
-                "transaction": transaction,
-                "decision": "decline" if score >= DECISION_THRESHOLD else "approve",
-                "score": score,
-                "features": features,
-                "stored": stored[i],
-            }, int(history.labels[i])
+            yield (
+                {
+                    "transaction": transaction,
+                    "decision": "decline" if score >= DECISION_THRESHOLD else "approve",
+                    "score": score,
+                    "features": features,
+                    "stored": stored[i],
+                },
+                int(history.labels[i]),
+            )
 
 
 def _stored_rows(columns: Any) -> list[dict[str, Any]]:
@@ -124,7 +127,9 @@ def false_alarms(world: World, model: Model, reference: Reference, *, rows: int,
     )
 
 
-def rows_to_see(world: World, model: Model, reference: Reference, rule: str, damage: Damage, *, trials: int, regime: str) -> list[int]:
+def rows_to_see(
+    world: World, model: Model, reference: Reference, rule: str, damage: Damage, *, trials: int, regime: str
+) -> list[int]:
     """Rows from the first damaged one to the alert, by trial; 3000 where it was never seen."""
     found = []
     for trial in range(trials):
@@ -134,7 +139,9 @@ def rows_to_see(world: World, model: Model, reference: Reference, rule: str, dam
         for record, label in records(world, model, first, clean):
             bench.feed(record, label)
         seen = 3000
-        for n, (record, label) in enumerate(records(world, model, first + clean, 3000, regime=regime, damage=damage), 1):
+        for n, (record, label) in enumerate(
+            records(world, model, first + clean, 3000, regime=regime, damage=damage), 1
+        ):
             if any(fired.name == rule for fired in bench.feed(record, label)):
                 seen = n
                 break

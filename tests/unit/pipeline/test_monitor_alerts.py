@@ -50,11 +50,11 @@ def told(notices: list[Notice]) -> list[tuple[str, str]]:
     return [(notice.alert.rule.name, notice.status.value) for notice in notices]
 
 
-def play(alerts: AlertBook, *values: float | None, step_s: float = 0.5, start: float = T) -> list[list[tuple[str, str]]]:
+def play(
+    alerts: AlertBook, *values: float | None, step_s: float = 0.5, start: float = T
+) -> list[list[tuple[str, str]]]:
     """What is told in each round of half a second, with these values of g."""
-    return [
-        told(alerts.evaluate(gauges(value).reading(), start + i * step_s)) for i, value in enumerate(values)
-    ]
+    return [told(alerts.evaluate(gauges(value).reading(), start + i * step_s)) for i, value in enumerate(values)]
 
 
 FIRING, RESOLVED = [("Held", "firing")], [("Held", "resolved")]

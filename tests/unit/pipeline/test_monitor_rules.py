@@ -93,7 +93,7 @@ def test_a_missing_gauge_makes_no_comparison_true():
 
 
 @pytest.mark.parametrize(
-    "expr", ["g", "g > h", "rate(g[5m]) > 1", "g > 1 or h > 1", "sum(g) > 1", "g{a=~\"b\"} > 1", "absent(g", ""]
+    "expr", ["g", "g > h", "rate(g[5m]) > 1", "g > 1 or h > 1", "sum(g) > 1", 'g{a=~"b"} > 1', "absent(g", ""]
 )
 def test_anything_else_is_refused(expr: str):
     with pytest.raises(RuleError, match="can't read"):
