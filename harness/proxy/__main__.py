@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from harness.proxy.api import Api
 from harness.proxy.http_server import HttpServer
 from harness.proxy.lease import Leases
 from harness.proxy.link import Links
-from harness.proxy.loop import Loop, SignalPipe
+from harness.proxy.loop import Loop, Wake
 from harness.proxy.refusal import Refusal
 
 DRAIN_NS_MAX = 1_000_000_000
@@ -39,7 +40,8 @@ class Program:
         shown = f"[{host}]" if ":" in host else host
         self.server = HttpServer(self.loop, self.api, f"{shown}:{port}")
         self._draining = False
-        self._signals = SignalPipe(self.loop, self.drain)
+        self._signals = Wake(self.loop, self.drain)
+        self._signals.on_signals(signal.SIGTERM, signal.SIGINT)
 
     def configure(self, path: Path) -> None:
         """Raises Refusal or OSError."""

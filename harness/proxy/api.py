@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -35,6 +36,7 @@ from harness.proxy.toxic import TYPES, Toxic
 VERSION = "2.12.0"
 """The version of Toxiproxy whose API this is."""
 
+_TAPS = re.compile("/proxies/[^/]+/taps")
 CURSOR_MAX = 2**62
 TOXIC_KEYS = ("name", "type", "stream", "toxicity", "attributes", "lease")
 TAP_KEYS = ("name", "stream", "match", "record", "id", "corrupt", "lease")
@@ -107,6 +109,12 @@ class Api:
             ("/leases/([^/]+)", {"DELETE": self._lease_drop}),
         ]
         self._routes = [(re.compile(pattern), handlers) for pattern, handlers in routes]
+
+    def slow_import(self, method: str, path: str) -> str:
+        """The module that this call will load, which takes long; whoever serves the API loads it beside the loop."""
+        needed = "harness.proxy.tapdamage"
+        taps = method == "POST" and _TAPS.fullmatch(path) is not None
+        return needed if taps and needed not in sys.modules else ""
 
     def answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Answer:
         for pattern, handlers in self._routes:

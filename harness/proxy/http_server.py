@@ -6,15 +6,22 @@ and each of these ends the connection. Connections without a whole request withi
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 import httptools
 
 from harness.proxy import address
 from harness.proxy.api import Answer, Api, refused
-from harness.proxy.loop import READ, WRITE, Loop, Timer
+from harness.proxy.loop import READ, WRITE, Loop, Timer, Wake
 from harness.proxy.refusal import Refusal
 
 BODY_BYTES_MAX = 1_000_000
@@ -43,6 +50,7 @@ class HttpServer:
         self.api = api
         self.clients: set[HttpClient] = set()
         self._sock = address.listen(listen)
+        self._imports: dict[str, tuple[Wake, list[Callable[[], None]]]] = {}
         self.address = address.show(self._sock)
         loop.watch(self._sock, READ, self)
 
@@ -58,10 +66,40 @@ class HttpServer:
             return
         self.clients.add(HttpClient(self, sock))
 
+    def after_import(self, module: str, call: Callable[[], None]) -> None:
+        """Imports in a thread, so that the links' traffic goes on meanwhile; then calls, also if it failed."""
+        if module in self._imports:
+            self._imports[module][1].append(call)
+            return
+
+        def done() -> None:
+            wake, calls = self._imports.pop(module)
+            wake.close()
+            for each in calls:
+                each()
+
+        wake = Wake(self.loop, done)
+        self._imports[module] = (wake, [call])
+        threading.Thread(target=_import, args=(module, wake.wake), daemon=True).start()
+
     def close(self) -> None:
         self.loop.close(self._sock)
         for client in list(self.clients):
             client.abandon()
+
+
+def _import(module: str, then: Callable[[], None]) -> None:
+    with contextlib.suppress(ImportError):  # the call that needs it meets the error again, and is answered with it
+        importlib.import_module(module)
+    then()
+
+
+@dataclass(frozen=True)
+class _Request:
+    method: str
+    path: str
+    query: dict[str, str]
+    body: bytes
 
 
 class HttpClient:
@@ -73,6 +111,7 @@ class HttpClient:
         self._sock = sock
         self._out = b""
         self._ending = False
+        self._waiting = False  # for an answer that takes long: nothing is read meanwhile
         self._closed = False
         self._parser = httptools.HttpRequestParser(self)
         self._idle: Timer | None = None
@@ -89,6 +128,8 @@ class HttpClient:
     def on_event(self, events: int) -> None:
         if events & WRITE:
             self._flush()
+        elif self._waiting:
+            self.abandon()  # nothing but the end of the connection is told meanwhile
         elif not self._ending:
             self._read()
 
@@ -153,22 +194,43 @@ class HttpClient:
         self._rest()
         if self._ending:
             return
+        close = not self._parser.should_keep_alive()
         if self._headers.get("user-agent", "").startswith("Mozilla/"):
-            answer = Answer(403, text="User agent not allowed\n")
+            self._send(Answer(403, text="User agent not allowed\n"), close=close)
         else:
-            answer = self._answer()
-        self._send(answer, close=not self._parser.should_keep_alive())
+            self._ask(close=close)
         self.on_message_begin()
 
-    def _answer(self) -> Answer:
+    def _ask(self, *, close: bool) -> None:
         try:
             path, _, query = self._url.decode("ascii").partition("?")
             asked = dict(parse_qsl(query, max_num_fields=32))
         except ValueError:
-            return refused(Refusal("bad path or query"))
-        method = self._parser.get_method().decode("latin-1")
+            self._send(refused(Refusal("bad path or query")), close=close)
+            return
         # A name with a slash in it can't be reached by any path, as in Toxiproxy.
-        return self._server.api.answer(method, unquote(path), asked, b"".join(self._body))
+        method = self._parser.get_method().decode("latin-1")
+        request = _Request(method, unquote(path), asked, b"".join(self._body))
+        module = self._server.api.slow_import(request.method, request.path)
+        if not module:
+            self._answer(request, close=close)
+            return
+        self._waiting = True
+
+        def then() -> None:
+            self._waiting = False
+            self._answer(request, close=close)
+            self._flush()
+
+        self._server.after_import(module, then)
+
+    def _answer(self, request: _Request, *, close: bool) -> None:
+        try:
+            answer = self._server.api.answer(request.method, request.path, request.query, request.body)
+        except Exception as error:  # the boundary: a defect is told as one, and the links' traffic goes on
+            traceback.print_exc(file=sys.stderr)
+            answer = refused(Refusal(f"internal error: {type(error).__name__}", status=500))
+        self._send(answer, close=close)
 
     def _send(self, answer: Answer, *, close: bool) -> None:
         headers = []
@@ -204,6 +266,8 @@ class HttpClient:
             self._out = self._out[sent:]
         if self._out:
             self._loop.watch(self._sock, WRITE, self)  # no more is read until the answer is taken
+        elif self._waiting:
+            self._loop.watch(self._sock, 0, self)
         elif self._ending:
             self._end()
         else:

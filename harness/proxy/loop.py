@@ -142,18 +142,29 @@ class Loop:
                     traceback.print_exc(file=sys.stderr)
 
 
-class SignalPipe:
-    """Turns SIGTERM and SIGINT into calls from the loop."""
+class Wake:
+    """Turns a byte, written from a thread or by a signal, into a call from the loop."""
 
     def __init__(self, loop: Loop, call: Callable[[], None]) -> None:
+        self._loop = loop
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         self._call = call
-        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _ignore)
         loop.watch(self._reader, READ, self)
+
+    def on_signals(self, *numbers: int) -> None:
+        signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, _ignore)
+
+    def wake(self) -> None:
+        """From any thread."""
+        self._writer.send(b"!")
+
+    def close(self) -> None:
+        self._loop.close(self._reader)
+        self._writer.close()
 
     def on_event(self, events: int) -> None:
         del events

@@ -94,6 +94,26 @@ def test_the_environments_http_proxy_is_not_for_it(proxy: ProxyProcess, monkeypa
     client.populate([])
 
 
+def test_the_users_own_client_drives_it(proxy: ProxyProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    from toxiproxy import Toxiproxy
+    from toxiproxy.api import APIConsumer
+
+    host, _, port = proxy.api.rpartition(":")
+    monkeypatch.setattr(APIConsumer, "host", host)
+    monkeypatch.setattr(APIConsumer, "port", int(port))
+    server = Toxiproxy()
+    assert server.running()
+    made = server.create(upstream="127.0.0.1:9", name="users")
+    made.add_toxic(type="latency", attributes={"latency": 5})
+    assert made.get_toxic("latency_downstream").attributes == {"latency": 5, "jitter": 0}
+    assert made.destroy_toxic("latency_downstream")
+    with made.down():
+        assert not server.get_proxy("users").enabled
+    assert server.get_proxy("users").enabled
+    assert server.destroy(made)
+    assert server.get_proxy("users") is None
+
+
 def test_importing_it_loads_no_library() -> None:
     code = (
         "import sys, harness.proxy.client; print([m for m in ('requests', 'toxiproxy', 'numpy') if m in sys.modules])"
