@@ -40,23 +40,33 @@ class Hold(msgspec.Struct, frozen=True):
 
     `held_ns` is the start of the first stretch that held: a recovery is stamped there, never at its end. A sample that is
     not true (False or None: not known) breaks the stretch. `relapses` counts stretches that ended after having held.
+    With `gap_ns`, silence longer than that breaks the stretch too: two samples far apart show nothing of what lay between.
     """
 
     hold_ns: int
     since_ns: int | None = None
     held_ns: int | None = None
     relapses: int = 0
+    gap_ns: int | None = None
+    last_ns: int | None = None
 
     def step(self, t_ns: int, true: bool | None) -> Hold:
         """The fold after one more sample."""
+        if self.gap_ns is not None and self.last_ns is not None and t_ns - self.last_ns > self.gap_ns:
+            return self._broken(self.last_ns)._stepped(t_ns, true)
+        return self._stepped(t_ns, true)
+
+    def _stepped(self, t_ns: int, true: bool | None) -> Hold:
         if true is not True:
-            lost = self.since_ns is not None and self.held_ns is not None
-            return msgspec.structs.replace(
-                self, since_ns=None, held_ns=None if lost else self.held_ns, relapses=self.relapses + lost
-            )
+            return self._broken(t_ns)
         since = t_ns if self.since_ns is None else self.since_ns
         held = since if self.held_ns is None and t_ns - since >= self.hold_ns else self.held_ns
-        return msgspec.structs.replace(self, since_ns=since, held_ns=held)
+        return Hold(self.hold_ns, since, held, self.relapses, self.gap_ns, t_ns)
+
+    def _broken(self, t_ns: int) -> Hold:
+        lost = self.since_ns is not None and self.held_ns is not None
+        held = None if lost else self.held_ns
+        return Hold(self.hold_ns, None, held, self.relapses + lost, self.gap_ns, t_ns)
 
 
 class Stop(msgspec.Struct, frozen=True):
@@ -79,9 +89,7 @@ class Stop(msgspec.Struct, frozen=True):
         if not beyond:
             return msgspec.structs.replace(self, since_ns=None)
         since = t_ns if self.since_ns is None else self.since_ns
-        return msgspec.structs.replace(
-            self, since_ns=since, breached_ns=t_ns if t_ns - since >= self.for_ns else None
-        )
+        return msgspec.structs.replace(self, since_ns=since, breached_ns=t_ns if t_ns - since >= self.for_ns else None)
 
     def _beyond(self, value: float) -> bool:
         return (self.below is not None and value < self.below) or (self.above is not None and value > self.above)

@@ -1,0 +1,165 @@
+"""Debt: what the fault left behind in records, and how much of it was made good by the end.
+
+Damaged records are those of the fault's mask, or those of a reading that bear the fault's mark (a model version). Repaid are
+those whose id turns up in the reading that the fault names for it: re-scored, quarantined, backfilled. Golden requests
+are nobody's decisions and owe nothing.
+
+What always holds: what a target doesn't declare is not observed and lowers nothing; what it declares but could not be
+read leaves the recovery undecided. A record read after the run's end counts where it may have been there by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from harness.contract.faults import Damage, PlannedFault
+from harness.history.commands import CollectReadings
+from harness.history.events import Done
+from harness.history.scorecard import DebtItem
+from harness.measure.join import repayment
+from harness.score.evidence import NS, Evidence
+from harness.score.reached import Reached
+from harness.spec.plan import PlannedReading
+
+
+class Debt(msgspec.Struct, frozen=True):
+    """The scorecard's items, and when all that is observed was repaid (`reached`; None where no fault leaves debt)."""
+
+    items: tuple[DebtItem, ...]
+    reached: Reached | None
+
+
+def debt(evidence: Evidence, damaged: Mapping[int, frozenset[str] | None], *, zero_ns: int) -> Debt:
+    """Joins damage (by fault, see `damaged_by_fault`) with repayment, kind by kind."""
+    readings = {reading.name: reading for reading in evidence.plan.readings}
+    collected = any(
+        isinstance(evidence.replies.get(collect.id), Done) for _, collect in evidence.issued(CollectReadings)
+    )
+    items: list[DebtItem] = []
+    ats: list[int] = []
+    undecided = False
+    for kind, repaying, faults in _kinds(evidence):
+        needed = [repaying, *(f.damage.reading for f in faults if f.damage and f.damage.reading)]
+        undeclared = [name for name in needed if name not in readings]
+        if undeclared:
+            items.append(DebtItem(kind, None, None, f"the target declares no reading '{undeclared[0]}'"))
+            continue
+        if not collected:
+            undecided = True
+            items.append(DebtItem(kind, None, None, "the readings were not read to their end"))
+            continue
+        known = [ids for fault in faults if (ids := damaged.get(fault.index)) is not None]
+        if len(known) < len(faults):
+            undecided = True
+            items.append(DebtItem(kind, None, None, "it is not known by what mark damaged records are told"))
+            continue
+        owed = repayment(frozenset().union(*known), _repaid(evidence, readings[repaying], faults))
+        items.append(DebtItem(kind, owed.damaged, owed.repaid))
+        if owed.clear:
+            ats.append(owed.all_ns if owed.all_ns is not None else zero_ns)
+    if not items:
+        return Debt((), None)
+    return Debt(tuple(items), _reached(items, ats, zero_ns=zero_ns, undecided=undecided, evidence=evidence))
+
+
+def damaged_by_fault(evidence: Evidence) -> dict[int, frozenset[str] | None]:
+    """Ids of the records that each fault damaged before the run's end; None where they can't be told."""
+    synthetic = synthetic_ids(evidence)
+    damaged: dict[int, frozenset[str] | None] = {}
+    for fault in evidence.plan.faults:
+        ids = _damaged(evidence, fault)
+        damaged[fault.index] = None if ids is None else ids - synthetic
+    return damaged
+
+
+def _damaged(evidence: Evidence, fault: PlannedFault) -> frozenset[str] | None:
+    damage = fault.damage
+    if damage is None:
+        return frozenset()
+    ids: set[str] = set()
+    if damage.by_mask:
+        masks = (m for m in evidence.masks.get(fault.index, ()) if m.t_ns - m.res_ns <= evidence.ended_ns)
+        ids.update(record for mask in masks for record in mask.ids)
+    if damage.reading is not None:
+        if _mark(evidence, fault) is None:
+            return None
+        ids.update(_marked(evidence, fault, damage))
+    return frozenset(ids)
+
+
+def synthetic_ids(evidence: Evidence) -> frozenset[str]:
+    """Ids of golden requests, by the mark that the decision log bears."""
+    quality = evidence.plan.quality
+    reading = next((r for r in evidence.plan.readings if quality and r.name == quality.decisions), None)
+    if quality is None or quality.synthetic is None or reading is None:
+        return frozenset()
+    field = reading.fields.get(quality.synthetic, quality.synthetic)
+    return frozenset(i for _, i, record in rows(evidence, reading) if record.get(field))
+
+
+def rows(evidence: Evidence, reading: PlannedReading) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
+    """(when read, id, record) of a reading's records that may have been there by the run's end."""
+    for event in evidence.records.get(reading.name, ()):
+        if event.t_ns - event.res_ns > evidence.ended_ns:
+            continue
+        for record in event.records:
+            if reading.id in record:
+                yield min(event.t_ns, evidence.ended_ns), str(record[reading.id]), record
+
+
+def _kinds(evidence: Evidence) -> Iterator[tuple[str, str, tuple[PlannedFault, ...]]]:
+    """(kind of debt, repaying reading, faults that leave it), each kind and reading once."""
+    owing: dict[tuple[str, str], list[PlannedFault]] = {}
+    for fault in evidence.plan.faults:
+        for kind, repaying in (fault.damage.debts if fault.damage else {}).items():
+            owing.setdefault((kind, repaying), []).append(fault)
+    for (kind, repaying), faults in sorted(owing.items()):
+        yield kind, repaying, tuple(faults)
+
+
+def _mark(evidence: Evidence, fault: PlannedFault) -> Any:
+    """The value that damaged records bear: a fact that preparing the fault found out."""
+    prepared = evidence.prepared(fault.index)
+    if prepared is None or fault.damage is None or fault.damage.fact is None:
+        return None
+    return prepared.facts.get(fault.damage.fact)
+
+
+def _marked(evidence: Evidence, fault: PlannedFault, damage: Damage) -> Iterator[str]:
+    reading = next((r for r in evidence.plan.readings if r.name == damage.reading), None)
+    mark, inject_ns = _mark(evidence, fault), evidence.inject_ns(fault.index)
+    if reading is None or damage.field is None or mark is None or inject_ns is None:
+        return
+    field = reading.fields.get(damage.field, damage.field)
+    for t_ns, record_id, record in rows(evidence, reading):
+        if t_ns >= inject_ns and field in record and str(record[field]) == str(mark):
+            yield record_id
+
+
+def _repaid(evidence: Evidence, reading: PlannedReading, faults: tuple[PlannedFault, ...]) -> dict[str, int]:
+    """When each record first turned up as repaid; one that still bears the damage's mark doesn't count."""
+    marks = {
+        (reading.fields.get(fault.damage.field, fault.damage.field), str(_mark(evidence, fault)))
+        for fault in faults
+        if fault.damage and fault.damage.field
+    }
+    first: dict[str, int] = {}
+    for t_ns, record_id, record in rows(evidence, reading):
+        if not any(field in record and str(record[field]) == mark for field, mark in marks):
+            first.setdefault(record_id, t_ns)
+    return first
+
+
+def _reached(items: list[DebtItem], ats: list[int], *, zero_ns: int, undecided: bool, evidence: Evidence) -> Reached:
+    res_ns = round(evidence.plan.sample_every_s * NS)
+    owing = [i for i in items if i.damaged is not None and i.repaid is not None and i.repaid < i.damaged]
+    if owing:
+        told = ", ".join(f"{i.kind} {i.repaid} of {i.damaged}" for i in owing)
+        return Reached(None, why=f"debt was not repaid ({told})")
+    if undecided:
+        return Reached(None, maybe_ns=zero_ns, why="the debt could not be read to its end")
+    at_ns = max(ats, default=zero_ns)
+    return Reached(at_ns, res_ns if at_ns > zero_ns else 0, at_ns)

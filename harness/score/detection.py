@@ -1,0 +1,141 @@
+"""Who noticed, and when: the page that the scenario expects, or a person's own declaration, whichever came first.
+
+A page qualifies if it matches what is expected, was not firing before, and its condition became true after the injection.
+The last is why a chronic alert detects nothing. Where the clocks' error leaves open on which side of the injection the
+condition became true, the page neither qualifies nor is it ruled out: detection is then undecided.
+
+Rejected: "an alert fired" (any alert), the end of the session as the time of detection, and the cleared alert as proof.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from harness.contract.words import ReportKind, Severity
+from harness.history.events import AlertReceived
+from harness.score.evidence import NS, Evidence
+from harness.spec.plan import Plan, PlannedDetect
+
+FIRING = "firing"
+
+
+class Detection(msgspec.Struct, frozen=True):
+    """`page`: the first that qualifies. `perhaps`: one of which the clocks can't tell. `detect_ns`: page or declaration."""
+
+    page: AlertReceived | None
+    perhaps: AlertReceived | None
+    detect_ns: int | None
+    res_ns: int
+    floor_s: float | None
+
+
+def detection(evidence: Evidence) -> Detection:
+    """The detection of a fault arm; everything None where nothing was injected or nothing is expected."""
+    plan, inject_ns = evidence.plan, evidence.first_inject_ns
+    page = perhaps = None
+    if plan.detect is not None and inject_ns is not None:
+        chronic = firing_before(evidence, inject_ns)
+        for alert in evidence.alerts:
+            if not inject_ns <= alert.t_ns <= evidence.ended_ns:
+                continue
+            if alert.name in chronic or not _expected(alert, plan.detect, plan):
+                continue
+            after = _became_true_after(alert, inject_ns)
+            if after is True:
+                page = alert
+                break
+            perhaps = perhaps or (alert if after is None else None)
+    declared_ns = _declared_ns(evidence, inject_ns)
+    moments = [t_ns for t_ns in (page.t_ns if page else None, declared_ns) if t_ns is not None]
+    detect_ns = min(moments, default=None)
+    by_page = page is not None and detect_ns == page.t_ns
+    lag_ns = evidence.lag_ns(detect_ns) if detect_ns is not None else 0
+    return Detection(
+        page=page,
+        perhaps=perhaps,
+        detect_ns=detect_ns,
+        res_ns=lag_ns + (page.res_ns if page is not None and by_page else 0),
+        floor_s=_floor_s(plan, page),
+    )
+
+
+def firing_before(evidence: Evidence, t_ns: int) -> frozenset[str]:
+    """Names of alerts that were firing at this moment: by the baseline, and by what our sink had received."""
+    baseline = evidence.snapshot("baseline")
+    firing = set(baseline.firing) if baseline is not None else set()
+    for alert in evidence.alerts:
+        if alert.t_ns >= t_ns:
+            break
+        if alert.status == FIRING:
+            firing.add(alert.name)
+        else:
+            firing.discard(alert.name)
+    return frozenset(firing)
+
+
+def pages(evidence: Evidence, *, from_ns: int, to_ns: int) -> tuple[AlertReceived, ...]:
+    """Episodes of pages that began in the window; an alert told again while it fires is still the same."""
+    chronic = firing_before(evidence, from_ns)
+    open_now: set[tuple[str, str]] = set()
+    found: list[AlertReceived] = []
+    for alert in evidence.alerts:
+        if not from_ns <= alert.t_ns <= to_ns or alert.severity is not Severity.PAGE or alert.name in chronic:
+            continue
+        key = (alert.name, alert.fingerprint)
+        if alert.status != FIRING:
+            open_now.discard(key)
+        elif key not in open_now:
+            open_now.add(key)
+            found.append(alert)
+    return tuple(found)
+
+
+def _expected(alert: AlertReceived, detect: PlannedDetect, plan: Plan) -> bool:
+    if alert.status != FIRING or alert.severity is not detect.severity:
+        return False
+    if detect.alert is not None and alert.name != detect.alert:
+        return False
+    return (alert.layer or _declared_layer(plan, alert.name)) == detect.layer
+
+
+def _declared_layer(plan: Plan, name: str) -> str:
+    return next((str(rule.layer) for rule in plan.alerts.rules if rule.name == name), "")
+
+
+def _became_true_after(alert: AlertReceived, inject_ns: int) -> bool | None:
+    """Whether the condition became true after the injection; None where the clocks' error leaves it open."""
+    told = [t_ns for t_ns in (alert.active_ns, alert.starts_ns) if t_ns is not None]
+    if not told:
+        return alert.t_ns >= inject_ns  # by our own clock, which has no error against itself
+    if told[0] - alert.clock_error_ns >= inject_ns:
+        return True
+    return None if told[0] + alert.clock_error_ns >= inject_ns else False
+
+
+def _declared_ns(evidence: Evidence, inject_ns: int | None) -> int | None:
+    if inject_ns is None:
+        return None
+    for t_ns, say in evidence.says():
+        if t_ns >= inject_ns and say.report is ReportKind.DIAGNOSE and say.data.get("declared") is True:
+            return t_ns
+    return None
+
+
+def _floor_s(plan: Plan, page: AlertReceived | None) -> float | None:
+    """scrape + evaluation + the rule's hold + group wait: no monitoring so set up can be faster by design."""
+    detect = plan.detect
+    if detect is None:
+        return None
+    name = page.name if page is not None else detect.alert
+    holds = [
+        rule.hold_s
+        for rule in plan.alerts.rules
+        if (rule.name == name if name is not None else rule.layer is detect.layer)
+    ]
+    settings = plan.alerts
+    return settings.scrape_s + settings.evaluation_s + min(holds, default=0.0) + settings.group_wait_s
+
+
+def seconds(from_ns: int, to_ns: int) -> float:
+    """Seconds from one moment to another."""
+    return (to_ns - from_ns) / NS

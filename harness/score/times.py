@@ -1,0 +1,85 @@
+"""The durations between moments, each with its resolution, its floor, and whether it is censored.
+
+Never the oracle's own time, never the hold: mitigation and recovery are stamped where their hold began. What did not happen
+until the run's end is censored there: its value then says how long it was watched for, not how long it took. What has no zero
+to count from is not observed. A duration may be negative where things came in another order than usual (mitigated before
+anyone noticed): that is what happened.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from harness.contract.words import Arm
+from harness.history.scorecard import Moments, Time, Times
+from harness.score.detection import Detection
+from harness.score.evidence import NS, Evidence
+from harness.score.reached import Reached
+from harness.score.recovery import Recovery
+
+
+class End(msgspec.Struct, frozen=True):
+    """The end of a duration: when it came and how much earlier it may have been; else why it never came.
+
+    `censors`: whether "not by the run's end" is a statement about it; it isn't where it was never due.
+    """
+
+    at_ns: int | None
+    res_ns: int = 0
+    why: str = "it never came"
+    censors: bool = True
+
+
+def times(evidence: Evidence, at: Moments, *, detected: Detection, recovery: Recovery | None) -> Times:
+    """All durations. In a control nothing was injected, so there is nothing to count from."""
+    active = at.t_active_from
+    width = (at.t_active_to or 0) - (active or 0)
+    expects = evidence.plan.arm is Arm.FAULT
+    page = detected.page
+    error = page.clock_error_ns if page is not None else 0
+    detect = End(at.t_detect, detected.res_ns, "nobody noticed", expects)
+    page_end = End(at.t_page, page.res_ns + evidence.lag_ns(page.t_ns) if page else 0, "no page that qualifies")
+    no_zero = "the fault was never seen to be active" if expects else "nothing is to be noticed in this arm"
+
+    def span(zero: int | None, zero_res: int, end: End, why_no_zero: str, floor_s: float | None = None) -> Time:
+        return _span(evidence, zero, zero_res, end, why_no_zero=why_no_zero, floor_s=floor_s)
+
+    undetected = "nobody noticed, so there is no zero"
+    detected_at, detected_res = (at.t_detect, detected.res_ns) if expects else (None, 0)
+    zero = active if expects else None
+    known_cond = End(at.t_cond, error, "the monitoring doesn't say", False)
+    known_fire = End(at.t_fire, error, "the monitoring doesn't say", False)
+    return Times(
+        ttd=span(zero, width, detect, no_zero, detected.floor_s),
+        tta=span(at.t_page, page_end.res_ns, End(at.t_ack, 0, "nobody acknowledged"), "no page that qualifies"),
+        tte=span(at.t_ack, 0, End(at.t_engage, 0, "nobody looked at evidence"), "nobody acknowledged"),
+        ttl=span(detected_at, detected_res, End(at.t_loc, 0, "no diagnosis earned credit"), undetected),
+        ttm=span(detected_at, detected_res, _end(recovery.mitigated if recovery else None, NOTHING), undetected),
+        ttrepair=span(detected_at, detected_res, _end(recovery.repaired if recovery else None, EXTERNAL), undetected),
+        ttr=span(zero, width, _end(recovery.recovered if recovery else None, EXTERNAL), no_zero),
+        sense=span(zero, width, known_cond, no_zero),
+        hold=span(at.t_cond, error, known_fire, "the monitoring doesn't say"),
+        deliver=span(at.t_fire, error, page_end, "the monitoring doesn't say"),
+        lead=span(at.t_impact, 0, detect, "no objective was lost") if expects else Time(reason=no_zero),
+    )
+
+
+NOTHING = End(None, why="no objective was lost: there was nothing to mitigate", censors=False)
+EXTERNAL = End(None, why="the cause is beyond the operator: only mitigation is scored", censors=False)
+
+
+def _end(state: Reached | None, absent: End) -> End:
+    return absent if state is None else End(state.at_ns, state.res_ns, state.why)
+
+
+def _span(
+    evidence: Evidence, zero: int | None, zero_res: int, end: End, *, why_no_zero: str, floor_s: float | None
+) -> Time:
+    if zero is None:
+        return Time(reason=why_no_zero, floor_s=floor_s)
+    if end.at_ns is not None:
+        resolution_s = (zero_res + end.res_ns) / NS
+        return Time((end.at_ns - zero) / NS, resolution_s, floor_s, at_ns=end.at_ns)
+    if not end.censors:
+        return Time(reason=end.why, floor_s=floor_s)
+    return Time(max(evidence.ended_ns - zero, 0) / NS, zero_res / NS, floor_s, censored=True, reason=end.why)
