@@ -48,7 +48,7 @@ def parse_size(text: Any) -> int:
 
 def found(value: Any) -> str:
     """A value as a message quotes it: on one line, cut short where it is long."""
-    text = repr(value)
+    text = "nothing" if value is None else repr(value)
     return text if len(text) <= _FOUND_LETTERS_MAX else text[: _FOUND_LETTERS_MAX - 3] + "..."
 
 

@@ -36,16 +36,28 @@ def read_text(path: Path, *, bytes_max: int = BYTES_MAX) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         refuse(shown(path), [Problem(1, 1, _why_not(path, error))])
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or socket"
             refuse(shown(path), [Problem(1, 1, f"this is {what}, and a file is wanted{_inside(path)}")])
-        data = b"" if status.st_size > bytes_max else file.read(bytes_max + 1)
+        data = b"" if status.st_size > bytes_max else _read(descriptor, bytes_max + 1)
+    except OSError as error:
+        refuse(shown(path), [Problem(1, 1, _why_not(path, error))])
+    finally:
+        os.close(descriptor)
     if status.st_size > bytes_max or len(data) > bytes_max:
         size = max(status.st_size, len(data))
         refuse(shown(path), [Problem(1, 1, f"{size} bytes; at most {bytes_max} are legal for a file people write")])
     return _text(path, data)
+
+
+def _read(descriptor: int, bytes_max: int) -> bytes:
+    """At most `bytes_max` bytes: a file in /proc gives them in pieces, and says that it has none."""
+    data = b""
+    while len(data) < bytes_max and (piece := os.read(descriptor, bytes_max - len(data))):
+        data += piece
+    return data
 
 
 def _text(path: Path, data: bytes) -> str:

@@ -161,7 +161,7 @@ def _place(node: Node, *, key: tuple[int, int] | None, offset: int, problems: li
             value, wrong = _scalar(node)
             if wrong:
                 problems.append(Problem(line, column, wrong))
-            if key is not None and node.value == "":
+            if key is not None and value is None and node.value == "":
                 line, column = key  # an empty value's own mark lies behind the comments that follow
     return Place(value, line, column, key, within)
 
