@@ -35,7 +35,7 @@ def test_a_crash_at_every_boundary_leaves_nothing_broken(responder: Responder):
 
 def test_the_crash_test_can_fail(monkeypatch: pytest.MonkeyPatch):
     """Without the reaper a crash leaves the fault in place: the assertion above is worth something."""
-    monkeypatch.setattr("harness.run.simulated.SimulatedDriver._reap", lambda self: None)
+    monkeypatch.setattr("harness.run.simulated.SimulatedDriver._reap", lambda _driver: None)
     plan = a_plan(planned_fault(), budget_s=5.0)
     whole = simulate(plan, NoResponder())
     left = [

@@ -1,0 +1,104 @@
+"""The command `drill`: one small file a verb, loaded only when it is called, so that `drill --help` is quick.
+
+Data goes to standard output, words for people to standard error, `--json` on every verb. User mistakes print without a
+traceback and name the next command; anything else is a defect, and exits 70.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from harness import __version__
+from harness.errors import Exit, HarnessError
+
+VERBS = {
+    "list": "What can be broken, by incident type",
+    "run": "One drill: inject, detect, respond, score, report",
+    "score": "The scorecard of a recorded run, again",
+    "report": "The views of a recorded run, again",
+    "replay": "Feed a recorded run to the conductor and compare its commands",
+    "validate": "Check files that people write",
+    "plan": "What a drill would do, step by step; nothing is started",
+    "schema": "JSON Schema of scenario, playbook and target files",
+    "up": "Bring a target up and leave it running",
+    "down": "Take a target down",
+    "status": "What is running, service by service",
+    "heal": "Undo whatever a dead run left behind",
+    "doctor": "What is still broken, and whether this machine is fit for drills",
+}
+
+
+class Verbs(click.Group):
+    """Verbs by name, each in the module of its name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of use, not of the alphabet."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Loads the verb's module."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"harness.cli.{cmd_name}_")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Unknown verbs get the nearest match."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from harness.plugin import unknown
+
+            ctx.fail(unknown("verb", args[0], VERBS))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Their one-line descriptions, without loading them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **keywords: Any) -> Any:
+        """Runs the command line, and turns errors into words and exit codes."""
+        keywords["standalone_mode"] = False
+        keywords.setdefault("prog_name", "drill")
+        try:
+            code = super().main(args, *more, **keywords)
+        except HarnessError as error:
+            sys.exit(_tell(error))
+        except click.exceptions.Abort:
+            sys.exit(Exit.INTERRUPTED)
+        except KeyboardInterrupt:
+            sys.exit(Exit.INTERRUPTED)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(Exit.USAGE)
+        except BrokenPipeError:
+            os._exit(int(Exit.PASS))
+        except Exception:
+            traceback.print_exc()
+            print("drill: this is a defect of mldrill; please report it with the lines above.", file=sys.stderr)
+            sys.exit(Exit.INTERNAL)
+        sys.exit(code if isinstance(code, int) else Exit.PASS)
+
+
+def _tell(error: HarnessError) -> int:
+    print(f"drill: {error.message}", file=sys.stderr)
+    for line in getattr(error, "log", ()):
+        print(f"    {line}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+    return int(error.exit)
+
+
+@click.command(cls=Verbs, context_settings={"auto_envvar_prefix": "MLDRILL", "help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="drill")
+def main() -> None:
+    """Break an ML pipeline on purpose; see who notices and who repairs it; score both against the playbook."""
