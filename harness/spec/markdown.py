@@ -5,7 +5,8 @@ YAML of head and cells is read from the file's own lines, so that places are rig
 prose says in bold is nobody's business here. Rejected: a regular expression for fences, which takes an example of a
 cell for a cell.
 
-Always true: the cells of a playbook that is returned have different ids, and each names only steps that stand before it.
+Always true: the cells of a playbook that is returned have different ids, and each names only steps that stand before it
+(its checks may name itself).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -145,7 +145,7 @@ def _cell(lines: list[str], token: Token, section: Section | None) -> tuple[Plac
     if token.level > 0:
         return None, [Problem(first + 1, 1, "a cell inside a list or quotation: write its fence at the margin")]
     if end == first + 1 or not re.fullmatch(rf" {{0,3}}{re.escape(token.markup)}[`~]*\s*", lines[end - 1]):
-        return None, [Problem(first + 1, 1, f"this cell is never closed: write a line `{token.markup}` after it")]
+        return None, [Problem(first + 1, 1, f"this cell is never closed: write a line {token.markup} after it")]
     if section is None:
         return None, [Problem(first + 1, 1, "a cell outside the six sections: put it below a heading of level 2")]
     place, problems = parse_yaml("\n".join(lines[first + 1 : end - 1]), line_first=first + 2)
@@ -168,7 +168,7 @@ def _order(cells: list[_Written]) -> Iterator[Problem]:
             at = place.within["id"]
             yield Problem(at.line, at.column, f"a step's id has no dot ({found(cell.id)}): `${{step.field}}` needs it")
         for at, name in _named_steps(place):
-            if name not in before:
+            if name not in before and not (name == cell.id and at in _checks(place)):
                 yield Problem(at.line, at.column, _not_before(name, every, list(before)))
         yield from _malformed(place)
         if cell.id:
@@ -186,17 +186,27 @@ def _named_steps(cell: Place) -> Iterator[tuple[Place, str]]:
     for place in _within(cell, "requires"):
         if isinstance(place.value, str):
             yield place, place.value
-    for name, place in cell.within.get("when", cell).within.items() if "when" in cell.within else ():
-        line, column = place.head
-        yield Place(place.value, line, column), str(name).split(".")[0]
+    for name, place in _fields_of_when(cell):
+        if "." in name:
+            yield Place(None, *place.head), name.split(".")[0]
     for place in _texts(cell):
         for match in _REFERENCE.finditer(place.value):
             if _REFERENCE_LEGAL.fullmatch(match[1]):
                 yield place, match[1].split(".")[0]
 
 
+def _fields_of_when(cell: Place) -> list[tuple[str, Place]]:
+    when = cell.within.get("when")
+    return [(str(name), place) for name, place in when.within.items()] if when is not None else []
+
+
 def _within(cell: Place, key: str) -> list[Place]:
     return list(cell.within[key].within.values()) if key in cell.within else []
+
+
+def _checks(cell: Place) -> list[Place]:
+    """The texts of `expect` and `verify`, which may speak of the step's own result (`${rollback.version}`)."""
+    return [text for key in ("expect", "verify") if key in cell.within for text in _texts(cell.within[key])]
 
 
 def _malformed(cell: Place) -> Iterator[Problem]:
@@ -205,12 +215,12 @@ def _malformed(cell: Place) -> Iterator[Problem]:
             if not match[0].endswith("}") or not _REFERENCE_LEGAL.fullmatch(match[1]):
                 words = f"{found(match[0])} is no reference: write `${{step.field}}`, and nothing else inside"
                 yield Problem(place.line, place.column, words)
-    for name, place in cell.within.get("when", cell).within.items() if "when" in cell.within else ():
-        if "." not in str(name):
+    for name, place in _fields_of_when(cell):
+        if "." not in name:
             yield Problem(*place.head, f"a field of `when` is `step.field`; found {found(name)}")
 
 
-def _texts(place: Place) -> Iterator[Any]:
+def _texts(place: Place) -> Iterator[Place]:
     """Every text at or below a place (the tree is bounded by the YAML reader)."""
     if isinstance(place.value, str):
         yield place
