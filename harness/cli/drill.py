@@ -50,7 +50,7 @@ def choose(
     driver: Driver = load("target", described.spec.driver)
     kind = found.scenario.kind
     chosen_arm = Arm(arm) if arm is not None else Arm(kind)
-    if chosen_arm is not Arm.CONTROL and chosen_arm != kind:
+    if chosen_arm not in (Arm.CONTROL, Arm(kind)):
         raise UsageError(
             f"'{found.scenario.scenario}' is a {kind} scenario: it has the arms {kind} and control, not {chosen_arm}"
         )
@@ -120,7 +120,7 @@ def _command(
     words = ["drill run", scenario]
     if target is not None:
         words += ["--target", target]
-    if arm != kind:
+    if str(arm) != str(kind):
         words += ["--arm", str(arm)]
     words += ["--responder", responder]
     if playbook is not None:

@@ -13,7 +13,7 @@ from harness.contract.words import Arm
 from harness.spec.base import parse_duration
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A duration with its unit, as in files."""
 
     name = "duration"

@@ -1,0 +1,127 @@
+"""`make admissible`: every arm and every lazy response of every scenario, as a table; exits 1 where one is not as it must be.
+
+Runs on one instance that is kept up and reset between drills. `--times 5` repeats each; `--only` picks trials by a part of
+their label; `--markdown FILE` writes the table that docs/ shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from harness.spec.find import all_scenarios
+from harness.spec.load import load_scenario
+from harness.spec.scenario import Scenario
+from tests.admissible.expectations import Trial, trials_of
+
+DRILL = [str(Path(sys.executable).with_name("drill"))]
+
+
+def drill(scenario: Path, trial: Trial, *, instance: str, reports: Path, seed: int | None) -> dict[str, Any]:
+    """One run through the command line, as a user would; its scorecard, or what it said instead."""
+    words = [*DRILL, "run", str(scenario), "--arm", trial.arm, "--responder", trial.responder, "--json", "--keep"]
+    words += ["--instance", instance, "--reports", str(reports)]
+    if trial.playbook is not None:
+        words += ["--playbook", trial.playbook]
+    if trial.act_at_s is not None:
+        words += ["--act-at", f"{trial.act_at_s:g}s"]
+    if seed is not None:
+        words += ["--seed", str(seed)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    try:
+        card: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        return {"verdict": f"exit {done.returncode}", "reasons": [done.stderr.strip()[-400:]]}
+    return card
+
+
+def wrong(trial: Trial, card: dict[str, Any]) -> str:
+    """Why this result is not as it must be; empty where it is."""
+    if card["verdict"] not in trial.right:
+        return f"{card['verdict']}, wanted {' or '.join(sorted(trial.right))}: {'; '.join(card['reasons'])[:300]}"
+    moments = card.get("moments") or {}
+    if trial.never_recovers and moments.get("t_recover") is not None:
+        return "it recovered although nobody answered"
+    return ""
+
+
+def figures(card: dict[str, Any]) -> str:
+    """TTD, TTM and TTR in a few characters; `>` where censored."""
+    times = card.get("times") or {}
+    shown = []
+    for name in ("ttd", "ttm", "ttr"):
+        value = (times.get(name) or {}).get("value_s")
+        mark = ">" if (times.get(name) or {}).get("censored") else ""
+        shown.append("-" if value is None else f"{mark}{value:.1f}")
+    return " / ".join(shown)
+
+
+def main() -> int:
+    """The program."""
+    parser = argparse.ArgumentParser(prog="make admissible", description=__doc__)
+    parser.add_argument("scenarios", nargs="*", help="names; all without")
+    parser.add_argument("--only", action="append", default=[], help="trials whose label holds this")
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--instance", default="admissible")
+    parser.add_argument("--reports", type=Path, default=Path("reports/admissible"))
+    parser.add_argument("--markdown", type=Path)
+    options = parser.parse_args()
+    rows: list[tuple[str, Trial, Counter[str], str, str]] = []
+    failures = 0
+    began = time.monotonic()
+    for path in all_scenarios():
+        scenario: Scenario = load_scenario(path).scenario
+        if options.scenarios and scenario.scenario not in options.scenarios:
+            continue
+        for trial in trials_of(scenario):
+            if options.only and not any(part in trial.label for part in options.only):
+                continue
+            verdicts: Counter[str] = Counter()
+            complaint = shown = ""
+            for _ in range(options.times):
+                card = drill(path, trial, instance=options.instance, reports=options.reports, seed=options.seed)
+                verdicts[card["verdict"]] += 1
+                shown = figures(card)
+                why = wrong(trial, card)
+                complaint = complaint or (why and f"{why} ({card.get('run_dir', '')})")
+            failures += bool(complaint)
+            rows.append((scenario.scenario, trial, verdicts, shown, complaint))
+            said = ", ".join(f"{count} x {verdict}" for verdict, count in verdicts.items())
+            print(f"{'ok ' if not complaint else 'BAD'} {scenario.scenario:22} {trial.label:30} {said:24} {shown}")
+            if complaint:
+                print(f"      {complaint}")
+            sys.stdout.flush()
+    subprocess.run([*DRILL, "down", "--instance", options.instance], capture_output=True, timeout=60, check=False)
+    if options.markdown is not None:
+        options.markdown.write_text(markdown(rows, options.times))
+    print(f"{len(rows) - failures} passed, {failures} failed, in {time.monotonic() - began:.0f} s")
+    return 1 if failures or not rows else 0
+
+
+def markdown(rows: list[tuple[str, Trial, Counter[str], str, str]], times: int) -> str:
+    """The table that docs/ shows."""
+    lines = [
+        "# Proof that each scenario measures something",
+        "",
+        f"Made by `make admissible ARGS='--times {times} --markdown docs/admissible.md'`, on two shared cores. A fault does not",
+        "recover on its own, does with its playbook, its control stays quiet, and lazy responses do not pass. A decoy passes",
+        "where nobody acts, and fails where somebody does. Seconds are of the last run; `>` means: not until then.",
+        "",
+        "| scenario | arm and response | verdicts | TTD / TTM / TTR, s | as it must be |",
+        "|---|---|---|---|---|",
+    ]
+    for scenario, trial, verdicts, shown, complaint in rows:
+        said = ", ".join(f"{count} × {verdict}" for verdict, count in verdicts.items())
+        lines.append(f"| {scenario} | {trial.label} | {said} | {shown} | {'no' if complaint else 'yes'} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
