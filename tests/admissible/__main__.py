@@ -118,7 +118,7 @@ def markdown(rows: list[tuple[str, Trial, Counter[str], str, str]], times: int) 
         "|---|---|---|---|---|",
     ]
     for scenario, trial, verdicts, shown, complaint in rows:
-        said = ", ".join(f"{count} × {verdict}" for verdict, count in verdicts.items())
+        said = ", ".join(f"{count} x {verdict}" for verdict, count in verdicts.items())
         lines.append(f"| {scenario} | {trial.label} | {said} | {shown} | {'no' if complaint else 'yes'} |")
     return "\n".join(lines) + "\n"
 
