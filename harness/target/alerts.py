@@ -7,13 +7,17 @@ nothing fires.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from harness.clock import wall_ns
 from harness.contract.undo import Json
 from harness.errors import EnvironmentProblem
 from harness.spec.target import AlertsSpec
 from harness.target import http
 from harness.target.interpolate import fill_url
+
+SUSPECT_S = 10.0
 
 
 def active(alerts: AlertsSpec, names: Mapping[str, Json], *, timeout_s: float) -> list[dict[str, Any]]:
@@ -37,12 +41,30 @@ def is_firing(alert: Mapping[str, Any]) -> bool:
 
 
 def summary(found: list[dict[str, Any]]) -> dict[str, Json]:
-    """`firing` and `pages`: how many; `names`: which fire, joined; and `<rule>: state` for each."""
-    fires = [alert for alert in found if is_firing(alert)]
-    states = {str(alert.get("labels", {}).get("alertname", "")): str(alert.get("state")) for alert in found}
-    states |= {str(alert["labels"].get("alertname", "")): "firing" for alert in fires}
+    """Of those that fire: how many (`firing`, `pages`), which (`names`, `newest`), since when; and each rule's state.
+
+    Times are unix seconds: `first_active_t`, when the first condition became true; `suspect_since_t`, from when on what
+    passed must be distrusted, which is as much earlier as a monitoring window may take to fill.
+    """
+    fires = sorted((alert for alert in found if is_firing(alert)), key=_active_t)
+    states = {str(alert.get("labels", {}).get("alertname", "")): str(alert.get("state")) for alert in [*found, *fires]}
     pages = [alert for alert in fires if alert.get("labels", {}).get("severity") == "page"]
-    return {"firing": len(fires), "pages": len(pages), "names": ",".join(firing(found))} | states
+    flat: dict[str, Json] = {"firing": len(fires), "pages": len(pages), "names": ",".join(firing(found))}
+    if fires:
+        flat |= {
+            "newest": str(fires[-1].get("labels", {}).get("alertname", "")),
+            "first_active_t": _active_t(fires[0]),
+            "suspect_since_t": _active_t(fires[0]) - SUSPECT_S,
+        }
+    return flat | states
+
+
+def _active_t(alert: Mapping[str, Any]) -> float:
+    """Unix seconds of `activeAt` (RFC 3339); 0 where it can't be read."""
+    try:
+        return datetime.fromisoformat(str(alert.get("activeAt")).replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def rules_fingerprint(alerts: AlertsSpec, names: Mapping[str, Json], *, timeout_s: float) -> str | None:
@@ -54,13 +76,21 @@ def rules_fingerprint(alerts: AlertsSpec, names: Mapping[str, Json], *, timeout_
 
 
 def silences(alerts: AlertsSpec, names: Mapping[str, Json], *, timeout_s: float) -> tuple[str, ...] | None:
-    """Ids (or rules) of the silences in force; None where that isn't declared or doesn't answer."""
+    """Ids (or rules) of the silences in force; None where that isn't declared or doesn't answer.
+
+    Reads a list, `{"silences": [...]}`, or a record reading; one that has a past `until` (unix seconds) isn't in force.
+    """
     answer = _quiet(alerts.silences, names, timeout_s)
     if isinstance(answer, dict):
-        answer = answer.get("silences", answer.get("data"))
+        answer = next((answer[key] for key in ("silences", "records", "data") if key in answer), None)
     if not isinstance(answer, list):
         return None
-    return tuple(sorted(_silence_name(one) for one in answer))
+    return tuple(sorted({_silence_name(one) for one in answer if _in_force(one)}))
+
+
+def _in_force(one: Json) -> bool:
+    until = one.get("until") if isinstance(one, dict) else None
+    return not isinstance(until, int | float) or until > wall_ns() / 1e9
 
 
 def _silence_name(one: Json) -> str:

@@ -1,6 +1,7 @@
 """Actions and observations that a driver gives a target without its help (`builtin: true`), and their arguments.
 
-Flat answers, nested at most one level (`serving-a.state`), so that playbook conditions can name every field.
+Answers are flat, with dotted names where a service has several values (`serving-a.version`), so that playbook
+conditions can name every field.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ACTIONS: dict[Action, dict[str, Argument]] = {
     Action.RESTART: SERVICE,
     Action.STOP: SERVICE,
     Action.START: SERVICE,
-    Action.SET_FLAG: SERVICE | {"key": _of("string")},
+    Action.SET_FLAG: SERVICE | {"flag": _of("string")},
     Action.SET_LIMIT: SERVICE | {"resource": _of("string", choices=("memory", "cpu"))},
     Action.REROUTE: {"link": _of("link")},
     Action.ANNOTATE: {"text": _of("string", required=False)},
@@ -42,6 +43,8 @@ OBSERVATIONS: dict[Observation, dict[str, Argument]] = {
     Observation.RESOURCES: {},
     Observation.ALERTS: {},
     Observation.VERSIONS: {},
+    Observation.PROMOTIONS: {},
+    Observation.LINEAGE: {},
     Observation.CONFIG: {"service": _of("service", required=False)},
     Observation.LOGS: SERVICE | {"lines": _of("integer", required=False, default=20)},
 }

@@ -46,12 +46,13 @@ def take(
     names: Mapping[str, Json],
     *,
     services: Mapping[str, str],
+    limits: Mapping[str, Json],
     config: Callable[[str], Mapping[str, Json]],
     alias: Callable[[str], str],
     served: Callable[[str, str], str | None],
     page: readings.Page,
 ) -> Snapshot:
-    """`services` name -> identity, "" when not running; the callables ask one thing each and may raise HarnessError."""
+    """`services` name -> identity, "" when not running; `limits` "service/limit" -> value; the callables ask one thing each."""
     asks: dict[str, Ask] = {}
     for name, service in spec.services.items():
         if service.config is not None and services.get(name):
@@ -69,16 +70,18 @@ def take(
     asks["firing"] = lambda: alerts.firing(alerts.active(spec.alerts, names, timeout_s=ASK_S))
     asks["rules"] = lambda: alerts.rules_fingerprint(spec.alerts, names, timeout_s=ASK_S)
     asks["silences"] = lambda: alerts.silences(spec.alerts, names, timeout_s=ASK_S)
-    return _assembled(spec, services, together(asks, within_s=SNAPSHOT_S_MAX))
+    return _assembled(spec, services, limits, together(asks, within_s=SNAPSHOT_S_MAX))
 
 
-def _assembled(spec: TargetSpec, services: Mapping[str, str], answers: Mapping[str, Any]) -> Snapshot:
+def _assembled(
+    spec: TargetSpec, services: Mapping[str, str], limits: Mapping[str, Json], answers: Mapping[str, Any]
+) -> Snapshot:
     replicas = dict.fromkeys((service.role for service in spec.services.values()), 0)
     for name, service in spec.services.items():
         replicas[service.role] += bool(services.get(name))
     versions = {f"{model}/{found.alias}": answers.get(f"alias/{model}") for model, found in spec.models.items()}
     versions |= {name: answers.get(f"served/{name}") for name in spec.services}
-    settings: dict[str, Json] = {}
+    settings: dict[str, Json] = dict(limits)
     for name in spec.services:
         settings |= {f"{name}/{key}": value for key, value in answers.get(f"config/{name}", {}).items()}
     return Snapshot(

@@ -240,10 +240,13 @@ class EmbeddedTarget:
         identities = {
             name: f"{found[name].pid}:{found[name].start}" if found[name].pid else "" for name in self._spec.services
         }
+        limits: dict[str, Json] = {f"{name}/limit-memory": found[name].memory for name in self._spec.services}
+        limits |= {f"{name}/limit-cpu": found[name].cpu for name in self._spec.services}
         return snapshots.take(
             self._spec,
             self.names(),
             services=identities,
+            limits=limits,
             config=self.config,
             alias=self.alias,
             served=self.served_version,

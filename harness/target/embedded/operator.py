@@ -19,7 +19,9 @@ from harness.target import alerts, http
 from harness.target.embedded import looks
 from harness.target.embedded.launch import Operate, ServiceStatus, StatusAnswer
 from harness.target.embedded.memory import family_private_bytes
+from harness.target.embedded.points import version_in
 from harness.target.embedded.processes import stat
+from harness.target.readings import PAGES_MAX
 from harness.target.snapshots import ASK_S, together
 
 if TYPE_CHECKING:
@@ -36,9 +38,9 @@ def act(target: EmbeddedTarget, action: Action, arguments: Mapping[str, Json]) -
             target.control.ask(Operate(what=action, service=arguments["service"]), within_s=ACT_S)
             return {"service": arguments["service"], "done": action}
         case Action.SET_FLAG:
-            service, key, value = arguments["service"], arguments["key"], arguments["value"]
+            service, key, value = arguments["service"], arguments["flag"], arguments["value"]
             http.ask("PATCH", target.points.config_url(service), body={key: value}, timeout_s=ACT_S, ok=(200, 204))
-            return {"service": service, "key": key, "value": value}
+            return {"service": service, "flag": key, "value": value}
         case Action.SET_LIMIT:
             value = _limit(arguments["resource"], arguments["value"])
             target.control.ask(Operate(what=arguments["resource"], service=arguments["service"], value=value))
@@ -63,11 +65,13 @@ def observe(target: EmbeddedTarget, observation: Observation, arguments: Mapping
         case Observation.SERVICES:
             return _services(target)
         case Observation.RESOURCES:
-            return {name: _resources(status) for name, status in _own(target, target.status()).items()}
+            return _resources(_own(target, target.status()))
         case Observation.ALERTS:
             return alerts.summary(alerts.active(target.spec.alerts, target.names(), timeout_s=ASK_S * 4))
         case Observation.VERSIONS:
             return _versions(target)
+        case Observation.PROMOTIONS | Observation.LINEAGE:
+            return _newest(target, str(observation))
         case Observation.CONFIG:
             return _config(target, arguments.get("service"))
         case Observation.LOGS:
@@ -83,7 +87,7 @@ def _own(target: EmbeddedTarget, status: StatusAnswer) -> dict[str, ServiceStatu
 
 
 def _services(target: EmbeddedTarget) -> dict[str, Json]:
-    """state (as /proc has it), restarts, ready, and the version served where it is a replica of a model."""
+    """`<service>`: ready, not-ready, paused or down, as /proc and its own readiness say; and state, restarts, version."""
     found = _own(target, target.status())
     asks: dict[str, Callable[[], Json]] = {}
     for name in found:
@@ -91,41 +95,64 @@ def _services(target: EmbeddedTarget) -> dict[str, Json]:
         for model in target.models_of(name):
             asks[f"version/{name}"] = partial(target.served_version, name, model)
     answers = together(asks, within_s=ASK_S * 4)
-    rows: dict[str, Json] = {}
+    flat: dict[str, Json] = {}
     for name, status in found.items():
-        seen = stat(status.pid) if status.pid else None
-        alive = seen is not None and seen.start == status.start and seen.state not in "ZX"
-        state = "down" if not alive or seen is None else "paused" if seen.state in "Tt" else "running"
-        row: dict[str, Json] = {
-            "state": state,
-            "restarts": status.restarts,
-            "ready": bool(answers.get(f"ready/{name}")),
-        }
+        state, ready = _state(status), bool(answers.get(f"ready/{name}"))
+        flat[name] = state if state != "running" else "ready" if ready else "not-ready"
+        flat |= {f"{name}.state": state, f"{name}.ready": ready, f"{name}.restarts": status.restarts}
         if target.models_of(name):
-            row["version"] = answers.get(f"version/{name}")
-        rows[name] = row
-    return rows
+            flat[f"{name}.version"] = answers.get(f"version/{name}")
+    return flat
 
 
-def _resources(status: ServiceStatus) -> dict[str, Json]:
-    return {
-        "memory_bytes": family_private_bytes(status.pid) if status.pid else None,
-        "memory_limit": status.memory,
-        "memory_kills": status.memory_kills,
-        "cpu_limit": status.cpu,
-        "restarts": status.restarts,
-    }
+def _state(status: ServiceStatus) -> str:
+    seen = stat(status.pid) if status.pid else None
+    if seen is None or seen.start != status.start or seen.state in "ZX":
+        return "down"
+    return "paused" if seen.state in "Tt" else "running"
+
+
+def _resources(found: Mapping[str, ServiceStatus]) -> dict[str, Json]:
+    flat: dict[str, Json] = {}
+    for name, status in found.items():
+        flat |= {
+            f"{name}.memory_bytes": family_private_bytes(status.pid) if status.pid else None,
+            f"{name}.memory_limit": status.memory,
+            f"{name}.memory_kills": status.memory_kills,
+            f"{name}.cpu_limit": status.cpu,
+            f"{name}.restarts": status.restarts,
+        }
+    return flat
 
 
 def _versions(target: EmbeddedTarget) -> dict[str, Json]:
-    """`<model>`: the alias's version; `<service>`: what each replica really serves."""
+    """What each replica really serves, by service; and each alias (`champion`), with whatever else its declared call tells."""
     asks: dict[str, Callable[[], Json]] = {}
     for model in target.spec.models:
-        asks[model] = partial(target.alias, model)
+        asks[f"alias/{model}"] = partial(target.points.alias_answer, model)
     for name in target.spec.services:
         for model in target.models_of(name):
-            asks[name] = partial(target.served_version, name, model)
-    return together(asks, within_s=ASK_S * 4)
+            asks[f"served/{name}"] = partial(target.served_version, name, model)
+    answers = together(asks, within_s=ASK_S * 4)
+    flat: dict[str, Json] = {}
+    for model, found in target.spec.models.items():
+        told = answers.get(f"alias/{model}")
+        if told is None:
+            raise EnvironmentProblem(f"the alias of model '{model}' can't be read")
+        flat |= {key: value for key, value in told.items() if not isinstance(value, dict | list)}
+        flat[found.alias] = str(version_in(told, found.access.version_field, where=f"models.{model}"))
+    return flat | {key.partition("/")[2]: value for key, value in answers.items() if key.startswith("served/")}
+
+
+def _newest(target: EmbeddedTarget, reading: str) -> dict[str, Json]:
+    """The newest record of the reading of the same name, and how many there are."""
+    after, count, newest = 0, 0, {}
+    for _ in range(PAGES_MAX):
+        records, cursor = target.read(reading, after=after)
+        if not records:
+            break
+        after, count, newest = cursor, count + len(records), records[-1]
+    return {"records": count, **newest}
 
 
 def _config(target: EmbeddedTarget, service: str | None) -> dict[str, Json]:

@@ -198,10 +198,15 @@ class Points:
     # --- the pipeline's own -------------------------------------------------------------------------------------------
 
     def _alias(self, where: str) -> Json:
-        model, alias = self._model_alias(where)
-        access = self._spec.models[model].access
-        names = dict(self._names()) | {"arg.alias": alias}
-        return str(version_in(call_http(access.get, names, where=f"models.{model}"), access.version_field, where=where))
+        model, _ = self._model_alias(where)
+        field = self._spec.models[model].access.version_field
+        return str(version_in(self.alias_answer(model), field, where=f"models.{model}"))
+
+    def alias_answer(self, model: str) -> dict[str, Json]:
+        """What the model's declared call tells of its alias."""
+        found = self._spec.models[model]
+        names = dict(self._names()) | {"arg.alias": found.alias}
+        return call_http(found.access.get, names, where=f"models.{model}")
 
     def _set_alias(self, where: str, value: Json) -> None:
         model, alias = self._model_alias(where)
