@@ -98,7 +98,7 @@ class Link:
     def _bind_beside(self, listener: socket.socket) -> socket.socket | None:
         sock = socket.socket(listener.family, socket.SOCK_STREAM)
         try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # Not SO_REUSEADDR: whoever has that too could take a port on which nobody listens.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind(listener.getsockname()[:2])
         except OSError:

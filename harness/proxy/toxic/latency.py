@@ -32,8 +32,6 @@ class LatencyStage:
     def feed(self, item: Item) -> None:
         now_ns = self._pipe.now_ns()
         due_ns = now_ns + self._delay_ns()
-        if self._waiting:
-            due_ns = max(due_ns, self._waiting[-1][0])  # jitter must not reorder
         self._chunks += 1
         self._waiting.append((due_ns, item))
         if isinstance(item, bytes):
@@ -60,6 +58,7 @@ class LatencyStage:
         self._arm()
 
     def _give(self, until_ns: int | None) -> None:
+        # From the front only: jitter must not reorder.
         while self._waiting and (until_ns is None or self._waiting[0][0] <= until_ns):
             item = self._waiting.popleft()[1]
             if isinstance(item, bytes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import struct
@@ -166,6 +167,23 @@ def test_a_slow_reader_stops_the_sender_and_loses_nothing(pair: Pair) -> None:
     sender.join(10)
 
 
+def test_an_end_waits_for_the_bytes_before_it_that_nobody_took_yet(
+    link_to: Callable[[int], TestLink], listener: socket.socket
+) -> None:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+    pair = join(link_to(listener.getsockname()[1]), listener)
+    pair.client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    data = stream(6, 60_000_000)
+    pair.client.settimeout(0.3)
+    sent = 0
+    with contextlib.suppress(TimeoutError):
+        while True:
+            sent += pair.client.send(data[sent : sent + 65536])
+    pair.client.shutdown(socket.SHUT_WR)
+    assert digest(read_to_end(pair.server, bite=4096)) == digest(data[:sent])
+    pair.close()
+
+
 def test_an_upstream_that_is_down_closes_the_client(link_to: Callable[[int], TestLink]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -192,8 +210,10 @@ def test_disabling_cuts_open_connections_and_refuses_new_ones_until_enabled(
 
 def test_while_disabled_nobody_else_gets_the_port(pair: Pair) -> None:
     pair.link.client.set_enabled(pair.link.name, False)
-    with socket.socket() as thief, pytest.raises(OSError, match="in use"):
-        thief.bind(("127.0.0.1", pair.link.port))
+    with socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.raises(OSError, match="in use"):
+            thief.bind(("127.0.0.1", pair.link.port))
 
 
 def test_many_connections_at_once_keep_apart(link_to: Callable[[int], TestLink], listener: socket.socket) -> None:
