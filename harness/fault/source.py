@@ -1,0 +1,147 @@
+"""The source: what comes in is drawn from another population.
+
+Nothing is wrong with any record, so no record tells. The witness compares distributions of what the victim received: the
+values of the baseline (its own reference, complete before anything is injected, because only then it says *absent* for the
+first time) with the last values. Two questions, either of which shows it: the Kolmogorov-Smirnov distance (any change of
+shape), above c * sqrt((n + m) / (n * m)) with c = 1.95, which two samples of one population exceed once in a thousand
+times; and the rank-sum z of Mann and Whitney (a small shift of everything, to which the former is half blind), above 4.
+Rejected: SciPy, whose import takes longer than a look may.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from harness.clock import now_ns
+from harness.contract.faults import Component, Cure, CureKind, Look, PlannedFault, Prepared, Reading
+from harness.contract.undo import Json, Point, PointKind
+from harness.contract.words import Capability, CauseClass, Effect
+from harness.errors import UsageError
+from harness.fault import points, records
+from harness.plugin import ArgumentDeclaration, FaultDeclaration, Inventory, Target
+
+REFERENCE = 250
+RECENT = 200
+RECENT_LEAST = 60
+KS_C = 1.95
+RANK_Z = 4.0
+SILENT_S = 3.0
+
+
+def distance(a: Sequence[float], b: Sequence[float]) -> float:
+    """The two-sample Kolmogorov-Smirnov statistic: the largest gap between the two empirical distributions, in [0, 1]."""
+    marked = sorted([(value, 0) for value in a] + [(value, 1) for value in b])
+    seen, widest = [0, 0], 0.0
+    for index, (value, side) in enumerate(marked):
+        seen[side] += 1
+        if index + 1 == len(marked) or marked[index + 1][0] != value:  # ties count together
+            widest = max(widest, abs(seen[0] / len(a) - seen[1] / len(b)))
+    return widest
+
+
+def rank_z(a: Sequence[float], b: Sequence[float]) -> float:
+    """The rank-sum statistic of Mann and Whitney (1947), standardised; ties share their mean rank."""
+    ranks: dict[float, float] = {}
+    ordered = sorted([*a, *b])
+    for index, value in enumerate(ordered):
+        if value not in ranks:
+            last = index
+            while last + 1 < len(ordered) and ordered[last + 1] == value:
+                last += 1
+            ranks[value] = (index + last) / 2 + 1
+    n, m = len(a), len(b)
+    u = sum(ranks[value] for value in a) - n * (n + 1) / 2
+    return (u - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
+
+
+class Shift:
+    """The source draws from another regime."""
+
+    declaration = FaultDeclaration(
+        name="source.shift",
+        summary="the population that requests come from changes; every single record is fine",
+        needs=frozenset({Capability.CONFIG}),
+        arguments=(
+            ArgumentDeclaration("service", "service", default="source", help="the service that makes the records"),
+            ArgumentDeclaration("regime", "string", required=True, help="its setting `regime` while the fault stands"),
+            ArgumentDeclaration("magnitude", "number", default=1.0, help="its setting `magnitude`: how far"),
+            ArgumentDeclaration(
+                "column", "string", default="amount", help="a number that the victim notes of each record"
+            ),
+            ArgumentDeclaration("received", "reading", default="decisions", help="reading of what the victim received"),
+        ),
+        dose="magnitude",
+        cure=Cure(kind=CureKind.EXTERNAL),
+        cause=CauseClass.DRIFT,
+        rows=("X1", "X3", "X6"),
+    )
+
+    def plan(self, fault: PlannedFault, inventory: Inventory) -> PlannedFault:
+        """Raises `UsageError` for a magnitude that shifts nothing, or a service that isn't there."""
+        service, regime = fault.arguments["service"], fault.arguments["regime"]
+        if service not in inventory.services:
+            raise UsageError(f"service: '{service}' isn't there; legal: {', '.join(sorted(inventory.services))}")
+        if fault.dose <= 0:
+            raise UsageError(f"magnitude: {fault.dose:g} shifts nothing; legal: a number above 0")
+        return msgspec.structs.replace(
+            fault,
+            components=(Component("service", service),),
+            look=Look(label=f"{service}: regime {regime} x {fault.dose:g}", glyph="X"),
+            witness_within_s=8.0,
+            witness_every_s=0.3,
+        )
+
+    def prepare(self, fault: PlannedFault, target: Target) -> Prepared:
+        """The settings as they are; the magnitude is set first, so that the regime begins with it."""
+        service = fault.arguments["service"]
+        wanted: list[tuple[Point, Json]] = [
+            (Point(PointKind.CONFIG, f"{service}/magnitude"), fault.arguments["magnitude"]),
+            (Point(PointKind.CONFIG, f"{service}/regime"), fault.arguments["regime"]),
+        ]
+        return Prepared(undos=points.undos(fault, target, wanted))
+
+    def inject(self, fault: PlannedFault, prepared: Prepared, target: Target) -> dict[str, Json]:
+        """Changes the settings."""
+        return points.inject(prepared, target)
+
+    def witness(self, fault: PlannedFault, prepared: Prepared, target: Target, memory: dict[str, Any]) -> Reading:
+        """Present where the last values are distributed otherwise than the first ones."""
+        reading = fault.arguments["received"]
+        name = records.field(target, reading, fault.arguments["column"])
+        found, caught_up = records.new(target, reading, memory)
+        values = [
+            float(record[name])
+            for record in found
+            if isinstance(record.get(name), int | float) and not records.is_synthetic(target, reading, record)
+        ]
+        reference: list[float] = memory.setdefault("reference", [])
+        missing = REFERENCE - len(reference)
+        reference += values[:missing]
+        recent = [*memory.get("recent", ()), *values[missing if missing > 0 else 0 :]][-RECENT:]
+        memory["recent"] = recent
+        now = now_ns()
+        if values:
+            memory["came_ns"] = now
+        silent = now - memory.get("came_ns", 0) > SILENT_S * 1e9
+        if len(recent) < RECENT_LEAST or silent or not caught_up:
+            why = f"no value for {SILENT_S:g} s" if silent else "too few values yet"
+            return Reading(Effect.UNKNOWN, {"reference": len(reference), "recent": len(recent), "why": why})
+        gap, z = distance(reference, recent), rank_z(reference, recent)
+        n, m = len(reference), len(recent)
+        bound = KS_C * math.sqrt((n + m) / (n * m))
+        detail: dict[str, Json] = {"ks": round(gap, 4), "ks_bound": round(bound, 4), "rank_z": round(z, 3)}
+        shifted = gap >= bound or abs(z) >= RANK_Z
+        return Reading(Effect.PRESENT if shifted else Effect.ABSENT, detail)
+
+    def receipts(
+        self, fault: PlannedFault, prepared: Prepared, target: Target, *, after: int
+    ) -> tuple[list[tuple[str, list[str]]], int]:
+        """No record is damaged."""
+        return [], after
+
+
+SHIFT = Shift()
