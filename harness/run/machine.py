@@ -153,6 +153,8 @@ class Conductor:
                 faultline.healed(turn, event, command)
             case TakeSnapshot(which="baseline") if isinstance(event, SnapshotTaken):
                 turn.set(snapshot=event.snapshot)
+            case CollectReadings():
+                turn.set(collected=True)
             case Act() if isinstance(event, ActionDone) and event.ok:
                 faultline.lift_by_action(turn, command)
             case SetUp() | StartObservers() | TakeSnapshot(which="baseline") | PrepareFault() | SecureUndo() if (

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from harness.contract.words import Action, Arm, EndReason, Kind, Phase, ReportKind, SliKind
 from harness.errors import ImpossibleEventError
-from harness.history.commands import Act, EndStep, EnterPhase, HealFault, InjectFault, Say, SecureUndo
+from harness.history.commands import Act, CollectReadings, EndStep, EnterPhase, HealFault, InjectFault, Say, SecureUndo
 from harness.history.events import CommandIssued, Done, Sample, ServiceExited
 from harness.plugin import Responder
 from harness.respond.none import NoResponder
@@ -67,6 +67,12 @@ def test_the_playbook_cures_claims_and_ends_early():
         ("resolve", "passed"),
     ]
     assert_clean(run)
+
+
+def test_the_readings_are_collected_once_and_then_all_is_healed():
+    run = simulate(a_plan(planned_fault()), PlaybookResponder(), CURED_BY_ROLLBACK)
+    assert len(commands_of(run, CollectReadings)) == 1
+    assert len(commands_of(run, HealFault)) == 1
 
 
 def test_a_failed_step_escalates_and_nobody_claims():
