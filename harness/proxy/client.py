@@ -112,7 +112,7 @@ class ProxyClient:
             self._transport = type("Transport", (APIConsumer,), {"host": self._host, "port": self._port})
         return self._transport
 
-    def _limits(self, timeout_s: float | None = None) -> dict[str, object]:
+    def _limits(self, timeout_s: float | None = None) -> dict[str, Any]:
         return {"timeout": timeout_s or self._timeout_s, "proxies": dict(NO_ENVIRONMENT)}
 
     def _call(self, method: str, path: str, body: object = None, *, timeout_s: float | None = None) -> Any:
@@ -129,7 +129,7 @@ class ProxyClient:
             elif method == "POST":
                 response = self._library().post(path, json=body, **limits)
             else:
-                response = requests.request(method, f"http://{self.address}{path}", json=body, **limits)  # type: ignore[arg-type]
+                response = requests.request(method, f"http://{self.address}{path}", json=body, **limits)
         except requests.RequestException as error:
             raise ProxyUnreachable(
                 f"fault proxy at {self.address}: {method} {path}: {_reason(error)}",

@@ -106,7 +106,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self._body()
-        self.server.received.append(body)  # type: ignore[attr-defined]
+        assert isinstance(self.server, EchoServer)
+        self.server.received.append(body)
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         if self.path.endswith("/chunked"):
