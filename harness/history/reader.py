@@ -9,7 +9,9 @@ line without its newline is read past (`torn`), anything else that is no event i
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +74,26 @@ def parse(data: bytes, *, name: str = "history") -> History:
     end = whole_lines(data)
     header_end = data.find(b"\n", 0, end) + 1
     header = _header(data[:header_end], name=name)
+    with collector_paused():
+        items = _items(data, header_end, end, name=name)
+    return History(header=header, items=tuple(items), digest=digest_of(data), torn=end < len(data))
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """A long history is millions of objects and no cycle: the collector would look at all of them again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _items(data: bytes, start: int, end: int, *, name: str) -> list[AnyEvent | UnknownEvent]:
     items: list[AnyEvent | UnknownEvent] = []
-    start, line = header_end, 2
+    line = 2
     while start < end:
         stop = min(end, data.find(b"\n", min(start + CHUNK_BYTES, end - 1)) + 1)
         chunk = data[start:stop]
@@ -83,7 +103,7 @@ def parse(data: bytes, *, name: str = "history") -> History:
             items += _line_by_line(chunk, first=line, name=name)
         line += chunk.count(b"\n")
         start = stop
-    return History(header=header, items=tuple(items), digest=digest_of(data), torn=end < len(data))
+    return items
 
 
 def recorded(header: Header, events: Iterable[AnyEvent]) -> History:

@@ -6,6 +6,7 @@ Pure: no clock, no network, no randomness, no plugin; the same history gives the
 from __future__ import annotations
 
 from harness.contract.words import Arm
+from harness.history.reader import collector_paused
 from harness.history.scorecard import SCORECARD_SCHEMA, Criterion, Scorecard
 from harness.measure.onset import Interval
 from harness.score.badminutes import bad_minutes_of
@@ -19,6 +20,7 @@ from harness.score.evidence import NS, Evidence, Recording, gather
 from harness.score.faults import Witnessed, dirty, result, witnessed
 from harness.score.moments import moments
 from harness.score.objectives import impact as impact_of
+from harness.score.objectives import judged
 from harness.score.outcome import outcome
 from harness.score.recovery import recovery as recovery_of
 from harness.score.rounding import rounded
@@ -31,6 +33,11 @@ SCORER = "mldrill score 1"
 
 def score(history: Recording) -> Scorecard:
     """The scorecard of a run."""
+    with collector_paused():
+        return _scored(history)
+
+
+def _scored(history: Recording) -> Scorecard:
     evidence = gather(history)
     plan, finish = evidence.plan, evidence.finish()
     seen = tuple(witnessed(evidence, fault) for fault in plan.faults)
@@ -39,9 +46,10 @@ def score(history: Recording) -> Scorecard:
     zero_ns = active.from_ns if active else baseline_end_ns
     damaged = damaged_by_fault(evidence)
     detected = detection(evidence)
+    samples = judged(plan, evidence.samples)
     impact = impact_of(
         plan,
-        evidence.samples,
+        samples,
         from_ns=zero_ns if zero_ns is not None else evidence.ended_ns + 1,
         to_ns=evidence.ended_ns,
     )
@@ -50,7 +58,9 @@ def score(history: Recording) -> Scorecard:
     recovery = None
     if active is not None and plan.arm is Arm.FAULT:
         safe = intact(side, zero_ns=active.from_ns)
-        recovery = recovery_of(evidence, seen, zero_ns=active.from_ns, impact=impact, debt=owed, safeguards=safe)
+        recovery = recovery_of(
+            evidence, seen, samples, zero_ns=active.from_ns, impact=impact, debt=owed, safeguards=safe
+        )
     diagnosis = diagnosed(evidence, active=active)
     at = moments(evidence, active=active, detected=detected, impact=impact, recovery=recovery, loc_ns=diagnosis.loc_ns)
     paged = changed = None
@@ -61,7 +71,7 @@ def score(history: Recording) -> Scorecard:
         criteria = quiet_criteria(evidence, paged=paged, changed=changed, impact=impact)
     elif active is not None and recovery is not None:
         criteria = fault_criteria(evidence, active=active, detected=detected, impact=impact, recovery=recovery)
-    word, reasons = verdict(evidence, seen, damaged, criteria, side)
+    word, reasons = verdict(evidence, seen, samples, damaged, criteria, side)
     unhealed = dirty(evidence)
     return rounded(
         Scorecard(

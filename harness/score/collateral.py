@@ -10,7 +10,7 @@ may be restarted; a healthy one may not, unless the scenario allows it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -18,7 +18,7 @@ from harness.contract.undo import Json, PointKind
 from harness.contract.words import Action, Safeguard
 from harness.history.events import Snapshot
 from harness.history.scorecard import Collateral
-from harness.score.debt import rows
+from harness.score.debt import ids
 from harness.score.evidence import Evidence
 from harness.score.reached import Reached
 from harness.spec.plan import PlannedSafeguard
@@ -52,12 +52,12 @@ Diff = Callable[[Case], "list[Change] | None"]
 def collateral(evidence: Evidence, damaged: Mapping[int, frozenset[str] | None]) -> tuple[Collateral, ...]:
     """Every declared safeguard, in the order of the plan."""
     baseline, final = evidence.snapshot("baseline"), evidence.snapshot("final")
-    ids = frozenset().union(*(known for known in damaged.values() if known))
+    hit = frozenset[str]().union(*(known for known in damaged.values() if known))
     results = []
     for safeguard in evidence.plan.safeguards:
         changes: list[Change] | None = None
         if baseline is not None and final is not None:
-            changes = DIFFS[safeguard.kind](Case(evidence, ids, baseline, final, safeguard.share))
+            changes = DIFFS[safeguard.kind](Case(evidence, hit, baseline, final, safeguard.share))
         results.append(_result(evidence, safeguard, changes))
     return tuple(results)
 
@@ -241,18 +241,13 @@ def _touched(evidence: Evidence, actions: frozenset[Action]) -> frozenset[str]:
 
 def _clean_rows(case: Case, name: str, grown: int) -> tuple[int, int]:
     """(undamaged rows withdrawn, undamaged rows known). By id where the target lists them, else by count."""
-    withdrawn = frozenset(_new_ids(case.evidence, name))
+    evidence = case.evidence
+    baseline_ns = evidence.baseline_end_ns() or 0
+    mine = [reading for reading in evidence.plan.readings if reading.name == name]
+    withdrawn = frozenset[str]().union(*(ids(evidence, reading, from_ns=baseline_ns) for reading in mine))
     clean = len(withdrawn - case.damaged) if withdrawn else max(grown - len(case.damaged), 0)
     if not clean or not case.share:
         return clean, 0
-    known = frozenset(
-        i for reading in case.evidence.plan.readings if reading.name != name for _, i, _ in rows(case.evidence, reading)
-    )
-    return clean, len((known | withdrawn) - case.damaged)
-
-
-def _new_ids(evidence: Evidence, name: str) -> Iterator[str]:
-    baseline_ns = evidence.baseline_end_ns() or 0
-    for reading in evidence.plan.readings:
-        if reading.name == name:
-            yield from (i for t_ns, i, _ in rows(evidence, reading) if t_ns >= baseline_ns)
+    others = (reading for reading in evidence.plan.readings if reading.name != name)
+    known = withdrawn.union(*(ids(evidence, reading) for reading in others))
+    return clean, len(known - case.damaged)

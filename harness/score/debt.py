@@ -96,18 +96,32 @@ def synthetic_ids(evidence: Evidence) -> frozenset[str]:
     reading = next((r for r in evidence.plan.readings if quality and r.name == quality.decisions), None)
     if quality is None or quality.synthetic is None or reading is None:
         return frozenset()
-    field = reading.fields.get(quality.synthetic, quality.synthetic)
-    return frozenset(i for _, i, record in rows(evidence, reading) if record.get(field))
+    field, key = reading.fields.get(quality.synthetic, quality.synthetic), reading.id
+    return frozenset(
+        str(record[key])
+        for _, records in batches(evidence, reading)
+        for record in records
+        if record.get(field) and key in record
+    )
 
 
-def rows(evidence: Evidence, reading: PlannedReading) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
-    """(when read, id, record) of a reading's records that may have been there by the run's end."""
+def batches(evidence: Evidence, reading: PlannedReading) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """(when read, records) of a reading, as far as they may have been there by the run's end."""
     for event in evidence.records.get(reading.name, ()):
-        if event.t_ns - event.res_ns > evidence.ended_ns:
-            continue
-        for record in event.records:
-            if reading.id in record:
-                yield min(event.t_ns, evidence.ended_ns), str(record[reading.id]), record
+        if event.t_ns - event.res_ns <= evidence.ended_ns:
+            yield min(event.t_ns, evidence.ended_ns), event.records
+
+
+def ids(evidence: Evidence, reading: PlannedReading, *, from_ns: int = 0) -> frozenset[str]:
+    """Ids of a reading's records that were read from `from_ns` on."""
+    key = reading.id
+    return frozenset(
+        str(record[key])
+        for t_ns, records in batches(evidence, reading)
+        if t_ns >= from_ns
+        for record in records
+        if key in record
+    )
 
 
 def _kinds(evidence: Evidence) -> Iterator[tuple[str, str, tuple[PlannedFault, ...]]]:
@@ -130,26 +144,34 @@ def _mark(evidence: Evidence, fault: PlannedFault) -> Any:
 
 def _marked(evidence: Evidence, fault: PlannedFault, damage: Damage) -> Iterator[str]:
     reading = next((r for r in evidence.plan.readings if r.name == damage.reading), None)
-    mark, inject_ns = _mark(evidence, fault), evidence.inject_ns(fault.index)
-    if reading is None or damage.field is None or mark is None or inject_ns is None:
+    inject_ns = evidence.inject_ns(fault.index)
+    if reading is None or damage.field is None or inject_ns is None:
         return
-    field = reading.fields.get(damage.field, damage.field)
-    for t_ns, record_id, record in rows(evidence, reading):
-        if t_ns >= inject_ns and field in record and str(record[field]) == str(mark):
-            yield record_id
+    field, key = reading.fields.get(damage.field, damage.field), reading.id
+    marks = spellings(_mark(evidence, fault))
+    for t_ns, records in batches(evidence, reading):
+        if t_ns >= inject_ns:
+            yield from (str(r[key]) for r in records if field in r and r[field] in marks and key in r)
+
+
+def spellings(mark: Any) -> tuple[Any, ...]:
+    """A mark as targets may write it: version "2" is often the number 2."""
+    text = str(mark)
+    return (mark, text, int(text)) if text.isdecimal() and len(text) < 19 else (mark, text)
 
 
 def _repaid(evidence: Evidence, reading: PlannedReading, faults: tuple[PlannedFault, ...]) -> dict[str, int]:
     """When each record first turned up as repaid; one that still bears the damage's mark doesn't count."""
-    marks = {
-        (reading.fields.get(fault.damage.field, fault.damage.field), str(_mark(evidence, fault)))
+    marks = [
+        (reading.fields.get(fault.damage.field, fault.damage.field), spellings(_mark(evidence, fault)))
         for fault in faults
         if fault.damage and fault.damage.field
-    }
+    ]
     first: dict[str, int] = {}
-    for t_ns, record_id, record in rows(evidence, reading):
-        if not any(field in record and str(record[field]) == mark for field, mark in marks):
-            first.setdefault(record_id, t_ns)
+    for t_ns, records in batches(evidence, reading):
+        for record in records:
+            if reading.id in record and not any(field in record and record[field] in told for field, told in marks):
+                first.setdefault(str(record[reading.id]), t_ns)
     return first
 
 

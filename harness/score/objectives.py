@@ -12,12 +12,25 @@ import msgspec
 
 from harness.contract.words import SliKind
 from harness.history.events import Sample
-from harness.measure.folds import KofM
+from harness.measure.folds import onset
 from harness.measure.onset import Look
 from harness.spec.plan import Plan, PlannedSli
 
 OF_ANSWERS = frozenset({SliKind.LATENCY, SliKind.CORRECTNESS, SliKind.FALLBACK_SHARE})
 """SLIs of answers: without an answer they have no value."""
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A sample against each objective, in the plan's order: True where it misses it, None where its value is missing.
+
+    `good`: all are met; False where one is missed, None where none is but one is unknown.
+    """
+
+    t_ns: int
+    res_ns: int
+    bad: tuple[bool | None, ...]
+    good: bool | None
+    answered: bool
 
 
 class Impact(msgspec.Struct, frozen=True):
@@ -29,55 +42,52 @@ class Impact(msgspec.Struct, frozen=True):
     samples: int
 
 
-def bad(sli: PlannedSli, sample: Sample) -> bool | None:
-    """Whether the sample misses this objective; None where its value is missing."""
-    value = sample.values.get(sli.kind)
-    return None if value is None else not sli.good(value)
+def judged(plan: Plan, samples: Iterable[Sample]) -> tuple[Judged, ...]:
+    """Every sample against the plan's objectives."""
+    bounds = [(sli.kind.value, sli.min, sli.max) for sli in plan.slis]
+    results = []
+    for sample in samples:
+        values = sample.values
+        bad: list[bool | None] = []
+        for kind, low, high in bounds:
+            value = values.get(kind)
+            if value is None:
+                bad.append(None)
+            else:
+                bad.append((low is not None and value < low) or (high is not None and value > high))
+        good = False if True in bad else (None if None in bad else True)
+        results.append(Judged(sample.t_ns, sample.res_ns, tuple(bad), good, sample.ok > 0))
+    return tuple(results)
 
 
-def good(plan: Plan, sample: Sample) -> bool | None:
-    """Whether the sample meets all objectives: False where one is missed, None where none is but one is unknown."""
-    answers = [bad(sli, sample) for sli in plan.slis]
-    if True in answers:
-        return False
-    return None if None in answers else True
-
-
-def looks(plan: Plan, samples: Iterable[Sample], *, from_ns: int, to_ns: int) -> Iterator[Look]:
+def looks(samples: Iterable[Judged], *, from_ns: int, to_ns: int) -> Iterator[Look]:
     """The samples of a window as readings of "all objectives are met"."""
     for sample in samples:
         if from_ns <= sample.t_ns <= to_ns:
-            yield Look(sample.t_ns, sample.res_ns, good(plan, sample))
+            yield Look(sample.t_ns, sample.res_ns, sample.good)
 
 
-def impact(plan: Plan, samples: Iterable[Sample], *, from_ns: int, to_ns: int) -> Impact:
+def impact(plan: Plan, samples: Iterable[Judged], *, from_ns: int, to_ns: int) -> Impact:
     """Folds k-of-m over each objective, from `from_ns` on."""
     window = [sample for sample in samples if from_ns <= sample.t_ns <= to_ns]
-    onsets = {sli.kind: _onset((s.t_ns, bad(sli, s)) for s in window) for sli in plan.slis}
-    found = {kind: t_ns for kind, t_ns in onsets.items() if t_ns is not None}
-    unknown = tuple(
-        sli.kind
-        for sli in plan.slis
-        if _onset((s.t_ns, bad(sli, s) is None and not _excused(plan, sli, s)) for s in window) is not None
-    )
+    found: dict[SliKind, int] = {}
+    unknown: list[SliKind] = []
+    for column, sli in enumerate(plan.slis):
+        lost_ns = onset((sample.t_ns, sample.bad[column]) for sample in window)
+        if lost_ns is not None:
+            found[sli.kind] = lost_ns
+        excusable = _excusable(plan, sli)
+        missing = onset((s.t_ns, s.bad[column] is None and (s.answered or not excusable)) for s in window)
+        if missing is not None:
+            unknown.append(sli.kind)
     return Impact(
         at_ns=min(found.values(), default=None),
         lost=tuple(sorted(found, key=lambda kind: (found[kind], kind))),
-        unknown=unknown,
+        unknown=tuple(unknown),
         samples=len(window),
     )
 
 
-def _onset(series: Iterable[tuple[int, bool | None]]) -> int | None:
-    fold = KofM()
-    for t_ns, is_bad in series:
-        fold = fold.step(t_ns, is_bad)
-        if fold.onset_ns is not None:
-            break
-    return fold.onset_ns
-
-
-def _excused(plan: Plan, sli: PlannedSli, sample: Sample) -> bool:
-    """Nothing answered, and the availability says so."""
-    declared = any(other.kind is SliKind.AVAILABILITY for other in plan.slis)
-    return sli.kind in OF_ANSWERS and sample.ok == 0 and declared
+def _excusable(plan: Plan, sli: PlannedSli) -> bool:
+    """Whether a missing value says nothing where nothing answered, because the availability says so already."""
+    return sli.kind in OF_ANSWERS and any(other.kind is SliKind.AVAILABILITY for other in plan.slis)

@@ -30,22 +30,31 @@ class Reached(msgspec.Struct, frozen=True):
 
 def reached(looks: Iterable[Look], *, hold_ns: int, gap_ns: int, unread_ns: int) -> Reached:
     """Folds readings of "it is good now". `unread_ns`: from when nothing is known if there is no reading at all."""
-    strict, lenient = Hold(hold_ns, gap_ns=gap_ns), Hold(hold_ns)
-    before_ns: int | None = None
+    readings = tuple(looks)
+    if not readings:
+        return Reached(None, maybe_ns=unread_ns, why="there is no reading")
+    strict = Hold(hold_ns, gap_ns=gap_ns)
+    before_ns = readings[0].t_ns - readings[0].res_ns
     res_ns = 0
-    for look in looks:
+    for look in readings:
         began = strict.since_ns
         strict = strict.step(look.t_ns, look.present)
-        lenient = lenient.step(look.t_ns, look.present is not False)
-        if strict.since_ns == look.t_ns and began != look.t_ns:
-            res_ns = look.t_ns - (look.t_ns - look.res_ns if before_ns is None else before_ns)
+        if strict.since_ns == look.t_ns and began != look.t_ns and strict.held_ns is None:
+            res_ns = look.t_ns - before_ns
         before_ns = look.t_ns - look.res_ns
-    if before_ns is None:
-        return Reached(None, maybe_ns=unread_ns, why="there is no reading")
+    lenient = _lenient(readings, strict)
     maybe_ns = lenient.since_ns if lenient.held_ns is None else lenient.held_ns
     if strict.held_ns is not None:
         return Reached(strict.held_ns, max(res_ns, 0), maybe_ns, relapses=strict.relapses)
     return Reached(None, maybe_ns=maybe_ns, why=_why(strict, lenient), relapses=strict.relapses)
+
+
+def _lenient(readings: tuple[Look, ...], strict: Hold) -> Hold:
+    """The fold that lets pass what couldn't be read, and silence."""
+    fold = Hold(strict.hold_ns)
+    for look in readings:
+        fold = fold.step(look.t_ns, look.present is not False)
+    return fold
 
 
 def together(named: Iterable[tuple[str, Reached]]) -> Reached:

@@ -24,8 +24,9 @@ from harness.score import objectives
 from harness.score.debt import Debt
 from harness.score.evidence import NS, Evidence
 from harness.score.faults import Witnessed
-from harness.score.objectives import Impact
+from harness.score.objectives import Impact, Judged
 from harness.score.reached import Reached, reached, together
+from harness.spec.plan import Plan
 
 GAP_SAMPLES = 4
 """Silence longer than this many sampling intervals breaks a hold."""
@@ -42,21 +43,23 @@ class Recovery(msgspec.Struct, frozen=True):
 def recovery(
     evidence: Evidence,
     seen: tuple[Witnessed, ...],
+    samples: tuple[Judged, ...],
     *,
     zero_ns: int,
     impact: Impact,
     debt: Debt,
     safeguards: Reached,
 ) -> Recovery:
-    """The recovery of a run whose effect began at `zero_ns`; `seen` are its faults as their witnesses saw them."""
+    """The recovery of a run whose effect began at `zero_ns`; `seen`: its faults, as witnessed; `samples`: judged."""
     plan = evidence.plan
+    watched = tuple(sample for sample in samples if sample.t_ns <= evidence.ended_ns)
     hold_s = plan.recover.hold_s if plan.recover is not None else plan.hold_s
     mitigate_hold_s = plan.mitigate.hold_s if plan.mitigate is not None else hold_s
     repaired = _repaired(evidence, seen, hold_s=hold_s)
-    mitigated = None if impact.at_ns is None else _mitigated(evidence, impact.at_ns, hold_s=mitigate_hold_s)
+    mitigated = None if impact.at_ns is None else _mitigated(plan, watched, impact.at_ns, hold_s=mitigate_hold_s)
     if repaired is None:
         return Recovery(mitigated, None, None)
-    back = None if impact.at_ns is None else _mitigated(evidence, impact.at_ns, hold_s=hold_s)
+    back = None if impact.at_ns is None else _mitigated(plan, watched, impact.at_ns, hold_s=hold_s)
     users = back if back is not None else spared(impact, repaired, evidence, zero_ns=zero_ns, within_s=0.0)
     parts = {"objectives": users, "cause": repaired, "debt": debt.reached, "safeguards": safeguards}
     whole = together((name, part) for name, part in parts.items() if part is not None)
@@ -76,10 +79,10 @@ def spared(impact: Impact, repaired: Reached | None, evidence: Evidence, *, zero
     return Reached(zero_ns, 0, zero_ns)
 
 
-def _mitigated(evidence: Evidence, impact_ns: int, *, hold_s: float) -> Reached:
-    plan = evidence.plan
+def _mitigated(plan: Plan, watched: tuple[Judged, ...], impact_ns: int, *, hold_s: float) -> Reached:
+    last_ns = watched[-1].t_ns if watched else impact_ns
     return reached(
-        objectives.looks(plan, evidence.samples, from_ns=impact_ns, to_ns=evidence.ended_ns),
+        objectives.looks(watched, from_ns=impact_ns, to_ns=last_ns),
         hold_ns=round(hold_s * NS),
         gap_ns=round(GAP_SAMPLES * plan.sample_every_s * NS),
         unread_ns=impact_ns,

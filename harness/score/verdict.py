@@ -20,6 +20,7 @@ from harness.measure.folds import Hold
 from harness.score import objectives
 from harness.score.evidence import NS, Evidence, Issue
 from harness.score.faults import Witnessed
+from harness.score.objectives import Judged
 
 STOPPED = frozenset({EndReason.STOP_CONDITION, EndReason.SIGNAL})
 SIGNAL_EXITS = {"SIGHUP": Exit.HUNG_UP, "SIGINT": Exit.INTERRUPTED, "SIGTERM": Exit.TERMINATED}
@@ -37,13 +38,14 @@ VERDICT_EXITS = {
 def verdict(
     evidence: Evidence,
     seen: tuple[Witnessed, ...],
+    samples: tuple[Judged, ...],
     damaged: Mapping[int, frozenset[str] | None],
     criteria: tuple[Criterion, ...],
     collateral: tuple[Collateral, ...],
 ) -> tuple[Verdict, tuple[str, ...]]:
     """The first verdict that has a reason, with its reasons."""
     tests: tuple[tuple[Verdict, Callable[[], list[str]]], ...] = (
-        (Verdict.ENV_ERROR, lambda: _environment(evidence)),
+        (Verdict.ENV_ERROR, lambda: _environment(evidence, samples)),
         (Verdict.INVALID_INJECTION, lambda: _invalid(evidence, seen)),
         (Verdict.ABORTED, lambda: _aborted(evidence)),
         (Verdict.NOT_EXPOSED, lambda: _unexposed(evidence, seen, damaged)),
@@ -70,7 +72,7 @@ def exit_code(evidence: Evidence, word: Verdict, dirty: tuple[int, ...]) -> Exit
     return VERDICT_EXITS[word]
 
 
-def _environment(evidence: Evidence) -> list[str]:
+def _environment(evidence: Evidence, samples: tuple[Judged, ...]) -> list[str]:
     finish = evidence.finish()
     reasons = [reason for issue in evidence.issues if (reason := _failed_command(evidence, issue))]
     if finish is None:
@@ -84,7 +86,7 @@ def _environment(evidence: Evidence) -> list[str]:
         if lost.t_ns <= evidence.ended_ns
     ]
     reasons += _unasked_exits(evidence)
-    if not reasons and not _stopped_early(evidence) and not _baseline_held(evidence):
+    if not reasons and not _stopped_early(evidence) and not _baseline_held(evidence, samples):
         reasons.append(f"objectives did not hold for {evidence.plan.baseline_s:g} s before the injection")
     return reasons
 
@@ -129,7 +131,7 @@ def _stopped_early(evidence: Evidence) -> bool:
     return finish is not None and finish.reason in STOPPED and evidence.baseline_end_ns() is None
 
 
-def _baseline_held(evidence: Evidence) -> bool:
+def _baseline_held(evidence: Evidence, samples: tuple[Judged, ...]) -> bool:
     """Whether all objectives were met for as long as the plan says, give or take two samples at the edges."""
     plan, end_ns = evidence.plan, evidence.baseline_end_ns()
     if end_ns is None:
@@ -137,7 +139,7 @@ def _baseline_held(evidence: Evidence) -> bool:
     if not plan.slis:
         return True
     fold = Hold(round(max(plan.baseline_s - 2 * plan.sample_every_s, 0.0) * NS))
-    for look in objectives.looks(plan, evidence.samples, from_ns=evidence.header.t_ns, to_ns=end_ns):
+    for look in objectives.looks(samples, from_ns=evidence.header.t_ns, to_ns=end_ns):
         fold = fold.step(look.t_ns, look.present)
         if fold.held_ns is not None:
             return True
