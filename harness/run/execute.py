@@ -149,12 +149,11 @@ def _drive(
     keeper = Keeper(target, put=inbox.put)
 
     def set_up() -> None:
-        if running and not request.fresh:
+        if running and request.fresh:
+            target.down()
+        target.up()  # what runs by another description or seed starts afresh
+        if running:
             target.reset()
-        else:
-            if running:
-                target.down()
-            target.up()
         keeper.start()
         wait_for_reaper()
 
