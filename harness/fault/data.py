@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from harness.clock import now_ns
+from harness import clock
 from harness.contract.faults import Component, Cure, CureKind, Damage, Look, PlannedFault, Prepared, Reading
 from harness.contract.undo import Json, Point, PointKind
 from harness.contract.words import Capability, CauseClass, Effect
@@ -102,7 +102,7 @@ class Tapped:
         compared = _compared(fault, target, memory)
         told = [self.differs(fault.arguments, sent, received) for sent, received in compared]
         looks = [one for one in told if one is not None]
-        now = now_ns()
+        now = clock.now_ns()
         if looks:
             memory["compared_ns"] = now
         effect = sampled.judged(looks, share=fault.dose, least=LEAST, memory=memory)

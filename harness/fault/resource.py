@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from harness.clock import now_ns
+from harness import clock
 from harness.contract.faults import Component, Cure, CureKind, Look, PlannedFault, Prepared, Reading
 from harness.contract.undo import Json, Point, PointKind
 from harness.contract.words import Capability, CauseClass, Effect
@@ -200,7 +200,7 @@ def _after_kills(name: str, process: ProcessReading | None, prepared: Prepared, 
     first = {"kills": prepared.facts["kills"][name], "identity": prepared.facts["identities"][name], "died_ns": None}
     seen = memory.setdefault(name, first)
     died = process.memory_kills > seen["kills"] and (process.state == GONE or process.identity != seen["identity"])
-    now = now_ns()
+    now = clock.now_ns()
     if died:
         seen["kills"], seen["died_ns"] = process.memory_kills, now
     if process.state != GONE:

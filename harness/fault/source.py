@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from harness.clock import now_ns
+from harness import clock
 from harness.contract.faults import Component, Cure, CureKind, Look, PlannedFault, Prepared, Reading
 from harness.contract.undo import Json, Point, PointKind
 from harness.contract.words import Capability, CauseClass, Effect
@@ -123,7 +123,7 @@ class Shift:
         reference += values[:missing]
         recent = [*memory.get("recent", ()), *values[missing if missing > 0 else 0 :]][-RECENT:]
         memory["recent"] = recent
-        now = now_ns()
+        now = clock.now_ns()
         if values:
             memory["came_ns"] = now
         silent = now - memory.get("came_ns", 0) > SILENT_S * 1e9

@@ -1,0 +1,422 @@
+"""An in-memory pipeline behind the Target protocol: points that can be set, records that flow in virtual time, and effects
+that follow from what stands, so that faults, witnesses and undos can be tried in microseconds.
+
+It behaves as a pipeline would as far as faults can tell: replicas answer with the version that the alias names, a tap
+damages what the gateway receives, a killed process comes back after a second as another one, a job runs every second.
+
+Failure modes, each switchable at any time: `without_effect` (what is set from now on has no effect, though `get` shows it),
+`unreadable` (the victims can't be read), `refusing` (setting is refused), `undo_failures` (so many undos fail).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness import corrupt
+from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
+from harness.contract.words import Action, Capability, Observation
+from harness.errors import EnvironmentProblem, UsageError
+from harness.history.events import Snapshot
+from harness.plugin import Inventory, ProbeReading, ProcessReading
+from harness.seeds import fraction
+from harness.spec.target import TargetSpec
+
+STEP_S = 0.02
+"""One transaction a step: fifty a second."""
+JOB_EVERY_S = 1.0
+RESTART_S = 1.0
+PROBE_LIMIT_S = 2.0
+ROUND_TRIP_S = 0.004
+OWN_BYTES = 40 * 2**20
+"""Private memory of a service; a replica that serves a heavy version holds `HEAVY_BYTES` more."""
+HEAVY_BYTES = 200 * 2**20
+DEFAULTS: Mapping[PointKind, Json] = {
+    PointKind.PROCESS: "running",
+    PointKind.CPU: None,
+    PointKind.MEMORY: None,
+    PointKind.TOXIC: None,
+    PointKind.LINK_UP: True,
+    PointKind.TAP: None,
+}
+SETTINGS: Mapping[str, Json] = {"features/job_fail": "", "source/regime": "baseline", "source/magnitude": 1.0}
+CALL = {"url": "http://127.0.0.1:1"}
+SPEC = TargetSpec.model_validate(
+    {
+        "target": "stub",
+        "driver": "stub",
+        "services": {
+            "source": {"role": "source", "url": "http://127.0.0.1:1"},
+            "features": {"role": "features", "url": "http://127.0.0.1:1"},
+            "serving-a": {"role": "serving", "url": "http://127.0.0.1:1"},
+            "serving-b": {"role": "serving", "url": "http://127.0.0.1:1"},
+            "gateway": {"role": "gateway", "url": "http://127.0.0.1:1"},
+        },
+        "links": {
+            "merchants": {"from": "outside", "to": "gateway"},
+            "gateway-features": {"from": "gateway", "to": "features"},
+        },
+        "slis": {
+            "availability": {"objective": {"min": 0.95}},
+            "latency": {"objective": {"max": 0.25}},
+            "correctness": {"objective": {"min": 0.95}},
+        },
+        "quality": {},
+        "readings": {
+            "decisions": {"http": "http://127.0.0.1:1/decisions"},
+            "truth": {"http": "http://127.0.0.1:1/truth"},
+            "jobs": {"http": "http://127.0.0.1:1/jobs", "id": "run"},
+        },
+        "alerts": {
+            "rules": {
+                "LowQuality": {"layer": "model-quality"},
+                "CanaryWrong": {"layer": "model-quality"},
+                "Slow": {"layer": "latency"},
+                "Drifted": {"layer": "distribution", "severity": "ticket"},
+            }
+        },
+        "models": {
+            "risk": {
+                "access": {"get": CALL, "version_field": "version", "set": CALL},
+                "served": {"call": CALL},
+                "variants": {"label-shuffled": {"make": CALL}, "heavy": {"make": CALL}},
+            }
+        },
+        "actions": {"rollback": {"builtin": True}, "restart": {"builtin": True}},
+        "observations": {"versions": {"builtin": True}, "services": {"builtin": True}},
+        "safeguards": {"versions": {}, "data": {"catastrophic": True}},
+        "load": {"steady": {"file": "load.py", "rate": 50, "link": "merchants"}},
+        "graph": {
+            "datasets": ["online-store"],
+            "models": ["risk"],
+            "edges": [["features", "online-store"], ["risk", "serving-a"]],
+        },
+    }
+)
+CAPABILITIES = frozenset(Capability) - {Capability.FILL_DISK, Capability.CLOCK}
+
+
+def inventory(spec: TargetSpec = SPEC, *, capabilities: frozenset[Capability] = CAPABILITIES) -> Inventory:
+    """What planning may know of the stub."""
+    return Inventory(
+        driver=spec.driver,
+        capabilities=capabilities,
+        services={name: service.role for name, service in spec.services.items()},
+        links={name: (link.from_, link.to) for name, link in spec.links.items()},
+        models={name: tuple(model.variants) for name, model in spec.models.items()},
+        actions=frozenset(spec.actions),
+        observations=frozenset(spec.observations),
+        digest="stub-digest",
+    )
+
+
+class VirtualClock:
+    """Nanoseconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.ns = 1_000_000_000
+
+    def now_ns(self) -> int:
+        return self.ns
+
+
+@dataclass
+class StubProcess:
+    """One service's process: which one it is, when it died (virtual ns, None while it lives)."""
+
+    number: int = 1
+    died_ns: int | None = None
+    memory_kills: int = 0
+
+
+class StubTarget:
+    """See the module. Not safe for several threads at once."""
+
+    def __init__(self, time: VirtualClock | None = None, *, spec: TargetSpec = SPEC, seed: int = 7) -> None:
+        self.time = time if time is not None else VirtualClock()
+        self.seed = seed
+        self.without_effect = False
+        self.unreadable = False
+        self.refusing = False
+        self.undo_failures = 0
+        self.acted: list[tuple[Action, dict[str, Json]]] = []
+        self.made: dict[str, str] = {"1": "baseline"}
+        self.heavy: set[str] = set()
+        self._spec = spec
+        self._values: dict[Point, Json] = {}
+        self._blunt: dict[Point, Json] = {}
+        self._processes = {name: StubProcess() for name in spec.services}
+        self._records: dict[str, list[dict[str, Any]]] = {name: [] for name in spec.readings}
+        self._masks: dict[str, list[tuple[str, list[str]]]] = {}
+        self._exits: list[tuple[int, str, str, int | None, bool]] = []
+        self._steps = 0
+
+    # --- the world ----------------------------------------------------------------------------------------------------
+
+    def advance(self, seconds: float) -> None:
+        """Lets virtual time pass, in steps of one transaction each."""
+        for _ in range(max(1, round(seconds / STEP_S))):
+            self.time.ns += round(STEP_S * 1e9)
+            self._steps += 1
+            self._supervise()
+            self._transact()
+            if self._steps % round(JOB_EVERY_S / STEP_S) == 0:
+                self._run_job()
+
+    def operate(self, point: Point, value: Json) -> None:
+        """An operator's change: always has its effect."""
+        self._values[point] = value
+        self._blunt.pop(point, None)
+        self._apply(point, value)
+
+    def standing(self, point: Point) -> Json:
+        """What has its effect at a point: what is set, or what was before where setting had none."""
+        if point in self._blunt:
+            return self._blunt[point]
+        return self._values.get(point, self._default(point))
+
+    def _at(self, kind: PointKind, where: str) -> Json:
+        return self.standing(Point(kind, where))
+
+    def _default(self, point: Point) -> Json:
+        if point.kind is PointKind.ALIAS:
+            return "1"
+        if point.kind is PointKind.CONFIG:
+            if point.where not in SETTINGS:
+                raise UsageError(f"no setting '{point.where}'. Known: {', '.join(SETTINGS)}")
+            return SETTINGS[point.where]
+        return DEFAULTS[point.kind]
+
+    def _supervise(self) -> None:
+        for name, process in self._processes.items():
+            wanted = self._at(PointKind.PROCESS, name)
+            limit = self._at(PointKind.MEMORY, name)
+            if process.died_ns is None and limit is not None and self._memory(name) > limit:
+                self._die(name, reason="memory", asked=False)
+                process.memory_kills += 1
+            elif process.died_ns is not None and wanted != "down" and self.time.ns - process.died_ns > RESTART_S * 1e9:
+                process.number += 1
+                process.died_ns = None
+
+    def _die(self, name: str, *, reason: str, asked: bool) -> None:
+        if self._processes[name].died_ns is None:
+            self._processes[name].died_ns = self.time.ns
+            self._exits.append((self.time.ns, name, reason, None, asked))
+
+    def _memory(self, name: str) -> int:
+        heavy = self._spec.services[name].role == "serving" and self._at(PointKind.ALIAS, "risk/champion") in self.heavy
+        return OWN_BYTES + (HEAVY_BYTES if heavy else 0)
+
+    def _draw(self, *names: str | int) -> float:
+        """Standard normal, by Box and Muller."""
+        u, v = (fraction(self.seed, *names, part) for part in ("radius", "angle"))
+        return math.sqrt(-2 * math.log(1 - u)) * math.cos(2 * math.pi * v)
+
+    def _transact(self) -> None:
+        if self._processes["source"].died_ns is not None or self._processes["gateway"].died_ns is not None:
+            return
+        shifted = self._at(PointKind.CONFIG, "source/regime") == "shifted"
+        by = 1.2 * self._at(PointKind.CONFIG, "source/magnitude") if shifted else 0.0
+        amount = round(math.exp(3.5 + 0.9 * self._draw("amount", self._steps) - by), 2)
+        sent = {"id": f"t-{self._steps}", "amount": amount, "label": 0, "t": self.time.ns / 1e9}
+        self._records["truth"].append(sent)
+        version = self._at(PointKind.ALIAS, "risk/champion")
+        received = self._through_taps("merchants", dict(sent))
+        self._records["decisions"].append(
+            {**received, "decision": "approve", "model_version": version, "synthetic": False}
+        )
+
+    def _through_taps(self, link: str, record: dict[str, Any]) -> dict[str, Any]:
+        for point in [p for p in self._values if p.kind is PointKind.TAP and p.where.startswith(f"{link}/")]:
+            tap = self.standing(point)
+            if tap is None:
+                continue
+            corruption = corrupt.parse(tap["corrupt"])
+            columns = {name: np.array([record[name]], dtype=object) for name in corruption.reads}
+            damaged = corrupt.damage(columns, corruption, ids=[record[tap["id"]]])
+            hit = [name for name, mask in damaged.masks.items() if mask[0]]
+            record |= {name: damaged.columns[name].tolist()[0] for name in hit}
+            if hit:
+                self._masks.setdefault(point.where, []).append((record["id"], hit))
+        return record
+
+    def _run_job(self) -> None:
+        if self._processes["features"].died_ns is not None:
+            return
+        error = self._at(PointKind.CONFIG, "features/job_fail")
+        now = self.time.ns / 1e9
+        self._records["jobs"].append(
+            {
+                "job": "materialise",
+                "run": self._steps,
+                "started": now,
+                "ended": now,
+                "status": "failed" if error else "ok",
+                "error": error,
+            }
+        )
+
+    # --- the protocol -------------------------------------------------------------------------------------------------
+
+    @property
+    def spec(self) -> TargetSpec:
+        return self._spec
+
+    @property
+    def instance(self) -> str:
+        return "stub-1"
+
+    def up(self) -> None:
+        """All is up from the beginning."""
+
+    def down(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the baseline; records are kept, so that cursors never go backwards."""
+        for point in list(self._values):
+            self._apply(point, self._default(point))
+        self._values.clear()
+        self._blunt.clear()
+
+    def get(self, point: Point) -> Json:
+        return self._values.get(point, self._default(point))
+
+    def set(self, point: Point, value: Json) -> None:
+        if self.refusing:
+            raise EnvironmentProblem(f"{point.where}: refused")
+        if self.without_effect:
+            self._blunt.setdefault(point, self.standing(point))
+            self._values[point] = value
+            return
+        self.operate(point, value)
+
+    def _apply(self, point: Point, value: Json) -> None:
+        if point.kind is not PointKind.PROCESS:
+            return
+        if value in ("killed", "down"):
+            self._die(point.where, reason="signal", asked=True)
+        if value == "killed":
+            self._values[point] = "running"
+        if value == "running" and self._processes[point.where].died_ns is not None:
+            self._processes[point.where] = StubProcess(
+                self._processes[point.where].number + 1, None, self._processes[point.where].memory_kills
+            )
+
+    def undo(self, undo: Undo) -> UndoOutcome:
+        if self.undo_failures:
+            self.undo_failures -= 1
+            raise EnvironmentProblem(f"{undo.point.where}: the undo failed")
+        now = self.get(undo.point)
+        if now == undo.restore:
+            self._blunt.pop(undo.point, None)
+            return UndoOutcome.ALREADY
+        if now != undo.injected:
+            return UndoOutcome.REPAIRED
+        self.operate(undo.point, undo.restore)
+        return UndoOutcome.RESTORED
+
+    def _readable(self) -> None:
+        if self.unreadable:
+            raise EnvironmentProblem("the victim can't be read")
+
+    def process(self, service: str) -> ProcessReading:
+        self._readable()
+        process = self._processes[service]
+        if process.died_ns is not None:
+            return ProcessReading(state="gone", memory_kills=process.memory_kills, ready=False)
+        paused = self._at(PointKind.PROCESS, service) == "paused"
+        runs = self._at(PointKind.CPU, service)
+        return ProcessReading(
+            state="stopped" if paused else "running",
+            identity=f"{service}:{process.number}",
+            stopped_share=1.0 if paused else 0.0 if runs is None else 1.0 - runs,
+            memory_bytes=self._memory(service),
+            memory_kills=process.memory_kills,
+            ready=not paused,
+        )
+
+    def probe(self, link: str) -> ProbeReading:
+        self._readable()
+        if not self._at(PointKind.LINK_UP, link):
+            return ProbeReading(answered=False, seconds=0.001, error="connection refused")
+        seconds = ROUND_TRIP_S + 0.001 * fraction(self.seed, "probe", self._steps)
+        for point in [p for p in self._values if p.kind is PointKind.TOXIC and p.where.startswith(f"{link}/")]:
+            toxic = self.standing(point)
+            if toxic is None or fraction(self.seed, "toxicity", self._steps) >= toxic["toxicity"]:
+                continue
+            if toxic["type"] == "timeout":
+                return ProbeReading(answered=False, seconds=PROBE_LIMIT_S, error="no answer in time")
+            if toxic["type"] == "reset_peer":
+                return ProbeReading(answered=False, seconds=seconds, error="connection reset")
+            seconds += toxic["attributes"]["latency"] / 1000
+        if seconds > PROBE_LIMIT_S:
+            return ProbeReading(answered=False, seconds=PROBE_LIMIT_S, error="no answer in time")
+        return ProbeReading(answered=True, seconds=seconds, status=200)
+
+    def served_version(self, service: str, model: str) -> str | None:
+        if self.unreadable or self._processes[service].died_ns is not None:
+            return None
+        return str(self._at(PointKind.ALIAS, f"{model}/champion"))
+
+    def make_variant(self, model: str, variant: str) -> str:
+        version = str(len(self.made) + 1)
+        self.made[version] = variant
+        if variant == "heavy":
+            self.heavy.add(version)
+        return version
+
+    def read(self, reading: str, *, after: int, limit: int = 5000) -> tuple[list[dict[str, Any]], int]:
+        self._readable()
+        found = self._records[reading][after : after + limit]
+        return found, after + len(found)
+
+    def damage_mask(self, link: str, tap: str, *, after: int) -> tuple[list[tuple[str, list[str]]], int]:
+        mask = self._masks.get(f"{link}/{tap}", [])
+        return mask[after:], len(mask)
+
+    def act(self, action: Action, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        self.acted.append((action, dict(arguments)))
+        match action:
+            case Action.ROLLBACK:
+                self.operate(Point(PointKind.ALIAS, "risk/champion"), str(arguments.get("to", "1")))
+            case Action.RESTART:
+                service = str(arguments["service"])
+                self._die(service, reason="exit", asked=True)
+                self.operate(Point(PointKind.PROCESS, service), "running")
+            case _:
+                raise EnvironmentProblem(f"the stub can't {action}")
+        return {}
+
+    def observe(self, observation: Observation, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        match observation:
+            case Observation.VERSIONS:
+                served = {name: self.served_version(name, "risk") for name in ("serving-a", "serving-b")}
+                return {"champion": self.get(Point(PointKind.ALIAS, "risk/champion")), "previous_good": "1", **served}
+            case _:
+                return {name: self.process(name).state for name in self._spec.services}
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(
+            services={name: f"{name}:{process.number}" for name, process in self._processes.items()},
+            versions={"risk": str(self.get(Point(PointKind.ALIAS, "risk/champion")))},
+        )
+
+    def exits(self, *, after: int) -> tuple[list[tuple[int, str, str, int | None, bool]], int]:
+        return self._exits[after:], len(self._exits)
+
+    def log_tail(self, service: str, lines: int = 20) -> tuple[str, ...]:
+        return (f"{service}: nothing to tell",)[:lines]
+
+    def renew(self) -> None:
+        """Nothing of the stub's expires."""
+
+    def endpoint(self, text: str) -> str:
+        return text.replace("${instance}", self.instance)
+
+    def redacted(self) -> dict[str, Json]:
+        return {"target": self._spec.target}
