@@ -254,7 +254,7 @@ def _shown(toxic: ToxicInfo) -> dict[str, Json]:
     return {
         "type": toxic.type,
         "stream": toxic.stream,
-        "toxicity": toxic.toxicity,
+        "toxicity": float(toxic.toxicity),
         "attributes": dict(toxic.attributes),
     }
 
