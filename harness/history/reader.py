@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -50,9 +51,13 @@ class History:
     items: tuple[AnyEvent | UnknownEvent, ...]
     digest: str
     torn: bool = False
+    unknown: int = 0
+    """How many of the items are of unknown kinds."""
 
     def events(self) -> Iterator[AnyEvent]:
         """The events of known kinds, in order."""
+        if not self.unknown:
+            return iter(cast("tuple[AnyEvent, ...]", self.items))
         return (item for item in self.items if not isinstance(item, UnknownEvent))
 
 
@@ -76,7 +81,8 @@ def parse(data: bytes, *, name: str = "history") -> History:
     header = _header(data[:header_end], name=name)
     with collector_paused():
         items = _items(data, header_end, end, name=name)
-    return History(header=header, items=tuple(items), digest=digest_of(data), torn=end < len(data))
+    unknown = sum(type(item) is UnknownEvent for item in items)
+    return History(header=header, items=tuple(items), digest=digest_of(data), torn=end < len(data), unknown=unknown)
 
 
 @contextmanager

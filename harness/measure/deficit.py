@@ -59,11 +59,12 @@ class Offered:
         return w0 + (w1 - w0) * (t_ns - t0) / (t1 - t0)
 
 
-def bad_minutes(samples: Sequence[tuple[int, float]], *, from_ns: int, to_ns: int, offered: Offered) -> float:
-    """The integral over [from_ns, to_ns] of `samples`, (t_ns, deficit) in order of time. 0 where there are none."""
-    total = 0.0
-    for (t_ns, deficit), (next_ns, _) in pairwise((*samples, (to_ns, 0.0))):
-        start, stop = max(t_ns, from_ns), min(next_ns, to_ns)
-        if deficit > 0 and stop > start:
-            total += min(deficit, 1.0) * (offered.until(stop) - offered.until(start))
-    return total / NS_PER_MINUTE
+def minutes_each(times: Sequence[int], *, to_ns: int, offered: Offered) -> list[float]:
+    """How many minutes of nominal traffic each sample stands for: from its own time to the next one's, the last to `to_ns`."""
+    marks = [offered.until(min(t_ns, to_ns)) for t_ns in (*times, to_ns)]
+    return [(stop - start) / NS_PER_MINUTE for start, stop in pairwise(marks)]
+
+
+def bad_minutes(deficits: Iterable[float], minutes: Iterable[float]) -> float:
+    """The integral: each sample's deficit, at most 1, times the minutes that it stands for. 0 where there is no sample."""
+    return sum((min(deficit, 1.0) * stood for deficit, stood in zip(deficits, minutes, strict=True) if deficit), 0.0)

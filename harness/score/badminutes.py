@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from harness.contract.words import SliKind
 from harness.history.events import Sample
 from harness.history.scorecard import BadMinutes
-from harness.measure.deficit import Offered, bad_minutes
+from harness.measure.deficit import Offered, bad_minutes, minutes_each
 from harness.score.evidence import Evidence
 from harness.spec.plan import Plan, PlannedSli
 
@@ -36,6 +36,7 @@ def bad_minutes_of(
     start_ns = impact_ns if impact_ns is not None else until_ns
     window = [sample for sample in evidence.samples if start_ns <= sample.t_ns <= until_ns]
     sampled = bool(evidence.samples)
+    minutes = minutes_each([sample.t_ns for sample in window], to_ns=until_ns, offered=offered)
     kinds: dict[str, float | None] = {}
     sums = [0.0] * len(window)
     for kind, (declared_by, deficit) in KINDS.items():
@@ -44,12 +45,10 @@ def bad_minutes_of(
             continue
         shares = [deficit(slis, sample) for sample in window]
         sums = [total + share for total, share in zip(sums, shares, strict=True)]
-        series = [(sample.t_ns, share) for sample, share in zip(window, shares, strict=True)]
-        kinds[kind] = bad_minutes(series, from_ns=start_ns, to_ns=until_ns, offered=offered)
-    total = [(sample.t_ns, min(share, 1.0)) for sample, share in zip(window, sums, strict=True)]
+        kinds[kind] = bad_minutes(shares, minutes)
     observed = any(value is not None for value in kinds.values())
     return BadMinutes(
-        total=bad_minutes(total, from_ns=start_ns, to_ns=until_ns, offered=offered) if observed else None,
+        total=bad_minutes(sums, minutes) if observed else None,
         errors=kinds["errors"],
         slow=kinds["slow"],
         wrong=kinds["wrong"],

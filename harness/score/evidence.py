@@ -163,17 +163,15 @@ class Evidence(msgspec.Struct, frozen=True):
 def gather(recording: Recording) -> Evidence:
     """Sorts a history's events."""
     series: dict[type, list[Any]] = {kind: [] for kind in (*SERIES, CommandIssued, *REPLIES)}
-    last_ns = recording.header.t_ns
     for event in recording.events():
         wanted = series.get(type(event))
         if wanted is not None:
             wanted.append(event)
-        if event.t_ns > last_ns:
-            last_ns = event.t_ns
     issues = _issues(series[CommandIssued])
     replies = _replies(reply for kind in REPLIES for reply in series[kind])
     for kind in SERIES:
         series[kind].sort(key=_time)
+    last_ns = max((event.t_ns for events in series.values() for event in events[-1:]), default=recording.header.t_ns)
     return Evidence(
         header=recording.header,
         issues=issues,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.measure.deficit import NS_PER_MINUTE, Offered, bad_minutes
+from harness.measure.deficit import NS_PER_MINUTE, Offered, bad_minutes, minutes_each
 from harness.measure.graph import hops
 from harness.measure.join import Repayment, repayment
 from harness.measure.onset import Interval, Look, first_present
@@ -34,36 +34,48 @@ def test_never_present_is_none() -> None:
     assert first_present([Look(5, 0, True), Look(12, 0, False), Look(20, 0, None)], not_before_ns=10) is None
 
 
+def integral(samples: list[tuple[int, float]], to_ns: int, offered: Offered = EVEN) -> float:
+    minutes = minutes_each([t_ns for t_ns, _ in samples], to_ns=to_ns, offered=offered)
+    return bad_minutes([deficit for _, deficit in samples], minutes)
+
+
 def test_a_minute_of_nothing_but_errors_is_one_bad_minute() -> None:
-    assert bad_minutes([(0, 1.0)], from_ns=0, to_ns=MINUTE, offered=EVEN) == 1.0
+    assert integral([(0, 1.0)], MINUTE) == 1.0
 
 
 def test_a_sample_stands_until_the_next_one() -> None:
-    samples = [(0, 0.5), (MINUTE, 0.0), (2 * MINUTE, 1.0)]
-    assert bad_minutes(samples, from_ns=0, to_ns=3 * MINUTE, offered=EVEN) == pytest.approx(1.5)
+    assert integral([(0, 0.5), (MINUTE, 0.0), (2 * MINUTE, 1.0)], 3 * MINUTE) == pytest.approx(1.5)
 
 
-def test_only_the_window_counts() -> None:
-    assert bad_minutes([(0, 1.0)], from_ns=MINUTE, to_ns=3 * MINUTE, offered=EVEN) == pytest.approx(2.0)
+def test_nothing_counts_twice() -> None:
+    assert integral([(0, 1.7)], MINUTE) == 1.0
+
+
+def test_without_a_sample_there_is_no_bad_minute() -> None:
+    assert integral([], MINUTE) == 0.0
 
 
 def test_traffic_weighs_as_it_was_offered() -> None:
     half = Offered([(0, MINUTE, 25 * 60), (MINUTE, 2 * MINUTE, 50 * 60)], nominal_per_s=50.0)
-    assert bad_minutes([(0, 1.0)], from_ns=0, to_ns=2 * MINUTE, offered=half) == pytest.approx(1.5)
+    assert integral([(0, 1.0)], 2 * MINUTE, half) == pytest.approx(1.5)
 
 
 def test_where_no_load_was_recorded_offered_is_nominal() -> None:
     gap = Offered([(0, MINUTE, 0), (2 * MINUTE, 3 * MINUTE, 0)], nominal_per_s=50.0)
-    assert bad_minutes([(-MINUTE, 1.0)], from_ns=-MINUTE, to_ns=4 * MINUTE, offered=gap) == pytest.approx(3.0)
+    assert integral([(-MINUTE, 1.0)], 4 * MINUTE, gap) == pytest.approx(3.0)
 
 
-@given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(0, 1)), max_size=30), st.integers(0, 10**6))
-def test_cutting_a_window_in_two_changes_no_integral(samples: list[tuple[int, float]], cut: int) -> None:
-    samples = sorted(samples)
+def test_buckets_that_overlap_count_once() -> None:
+    twice = Offered([(0, MINUTE, 3000), (0, MINUTE, 3000), (MINUTE // 2, 2 * MINUTE, 4500)], nominal_per_s=50.0)
+    assert integral([(0, 1.0)], 2 * MINUTE, twice) == pytest.approx(2.0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.floats(0, 1)), max_size=30))
+def test_a_sample_more_of_what_stood_already_changes_nothing(samples: list[tuple[int, float]]) -> None:
+    samples = sorted(samples, key=lambda sample: sample[0])
     offered = Offered([(0, 10**5, 3), (10**5, 7 * 10**5, 90)], nominal_per_s=1e6)
-    whole = bad_minutes(samples, from_ns=0, to_ns=10**6, offered=offered)
-    parts = [bad_minutes(samples, from_ns=a, to_ns=b, offered=offered) for a, b in ((0, cut), (cut, 10**6))]
-    assert sum(parts) == pytest.approx(whole, abs=1e-12)
+    closer = [*samples, (samples[-1][0] + 5, samples[-1][1])] if samples else samples
+    assert integral(closer, 10**6 + 9, offered) == pytest.approx(integral(samples, 10**6 + 9, offered), abs=1e-12)
 
 
 def test_a_debt_is_repaid_by_the_damaged_records_themselves() -> None:
