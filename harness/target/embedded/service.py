@@ -154,6 +154,8 @@ class Service:
         self._duty.set(self.cpu.value)
         self._watch_memory()
         if self.process is not None:
+            if not (self._by_operator or self._by_fault):
+                self._at_once = False  # it lives; should it die later, the usual wait holds
             if self.state.value == "paused":
                 self._signal(signal.SIGSTOP)
             elif self.cpu.value is None:
