@@ -1,0 +1,288 @@
+"""What the witnesses decide by, at its edges: shares, distances, joins, kills, slow looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from harness import clock
+from harness.contract.faults import PlannedFault, Prepared, Reading
+from harness.contract.undo import Json, Point, PointKind
+from harness.contract.words import Effect
+from harness.errors import EnvironmentProblem, UsageError
+from harness.fault import sampled
+from harness.fault.data import NULL, SCALE
+from harness.fault.link import CUT, LATENCY
+from harness.fault.model import PROMOTE
+from harness.fault.process import KILL, PAUSE
+from harness.fault.resource import LIMIT, WITHHOLD
+from harness.fault.source import SHIFT, distance, rank_z
+from harness.plugin import Fault, draft
+from tests.doubles.stub_target import StubTarget, VirtualClock, inventory
+
+
+@pytest.fixture
+def target(monkeypatch: pytest.MonkeyPatch) -> StubTarget:
+    time = VirtualClock()
+    monkeypatch.setattr(clock, "now_ns", time.now_ns)
+    stub = StubTarget(time)
+    stub.advance(1.0)
+    return stub
+
+
+def planned(fault: Fault, arguments: Mapping[str, Json]) -> PlannedFault:
+    return fault.plan(draft(fault.declaration, arguments=arguments, seed=3), inventory())
+
+
+class Watching:
+    """A fault prepared on a target, with its witness's memory."""
+
+    def __init__(self, fault: Fault, arguments: Mapping[str, Json], target: StubTarget) -> None:
+        self.fault, self.target = fault, target
+        self.planned = planned(fault, arguments)
+        self.prepared: Prepared = fault.prepare(self.planned, target)
+        self.memory: dict[str, Any] = {}
+
+    def inject(self) -> None:
+        self.fault.inject(self.planned, self.prepared, self.target)
+
+    def look(self, *, after_s: float = 0.0) -> Reading:
+        if after_s:
+            self.target.advance(after_s)
+        return self.fault.witness(self.planned, self.prepared, self.target, self.memory)
+
+
+# --- shares -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("share", "looks"), [(1.0, 5), (0.5, 10), (0.1, 66), (0.05, 135)])
+def test_absence_takes_as_many_looks_as_the_share_asks_for(*, share: float, looks: int) -> None:
+    assert sampled.needed(share, least=5) == looks
+    memory: dict[str, Any] = {}
+    assert sampled.judged([False] * (looks - 1), share=share, least=5, memory=memory) is Effect.UNKNOWN
+    assert sampled.judged([False], share=share, least=5, memory=memory) is Effect.ABSENT
+
+
+def test_a_hit_stays_until_enough_looks_have_followed() -> None:
+    memory: dict[str, Any] = {}
+    assert sampled.judged([True], share=0.5, least=1, memory=memory) is Effect.PRESENT
+    assert sampled.judged([False] * 9, share=0.5, least=1, memory=memory) is Effect.PRESENT
+    assert sampled.judged([False], share=0.5, least=1, memory=memory) is Effect.ABSENT
+
+
+# --- distributions ----------------------------------------------------------------------------------------------------
+
+samples = st.lists(st.integers(-5, 5).map(float), min_size=2, max_size=30)
+
+
+@given(samples, samples)
+def test_distance_is_that_of_kolmogorov_and_smirnov(a: list[float], b: list[float]) -> None:
+    assert distance(a, b) == pytest.approx(stats.ks_2samp(a, b, method="asymp").statistic, abs=1e-12)
+
+
+@given(samples, samples)
+def test_rank_z_is_that_of_mann_and_whitney(a: list[float], b: list[float]) -> None:
+    n, m = len(a), len(b)
+    u = stats.mannwhitneyu(a, b, method="asymptotic").statistic
+    assert rank_z(a, b) == pytest.approx((u - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12), abs=1e-9)
+
+
+def test_the_shift_of_a_source_is_unknown_until_its_reference_is_whole(target: StubTarget) -> None:
+    watching = Watching(SHIFT, {"regime": "shifted"}, target)
+    assert watching.look(after_s=2.0).effect is Effect.UNKNOWN
+    assert watching.look(after_s=4.0).effect is Effect.ABSENT
+    assert watching.look(after_s=4.0).effect is Effect.ABSENT
+
+
+def test_a_source_that_sends_nothing_any_more_is_unknown(target: StubTarget) -> None:
+    watching = Watching(SHIFT, {"regime": "shifted"}, target)
+    assert watching.look(after_s=8.0).effect is Effect.ABSENT
+    target.operate(Point(PointKind.PROCESS, "source"), "down")
+    assert watching.look(after_s=3.5).effect is Effect.UNKNOWN
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "received", "differs"),
+    [
+        (12.5, 1250.0, True),
+        (12.5, 12.5, False),
+        (0.0, 0.0, None),
+        (12.5, None, None),
+        (12.34, 1234, True),
+        (5, 7, False),
+    ],
+)
+def test_another_unit_is_told_from_the_same(*, sent: Json, received: Json, differs: bool | None) -> None:
+    assert SCALE.differs({"factor": 100}, sent, received) is differs
+
+
+def test_what_was_null_already_tells_nothing() -> None:
+    assert [NULL.differs({}, None, None), NULL.differs({}, 1.0, None), NULL.differs({}, 1.0, 1.0)] == [
+        None,
+        True,
+        False,
+    ]
+
+
+def test_records_that_stop_coming_are_no_good_news(target: StubTarget) -> None:
+    watching = Watching(SCALE, {"link": "merchants", "column": "amount", "factor": 100}, target)
+    assert watching.look(after_s=1.0).effect is Effect.ABSENT
+    target.operate(Point(PointKind.PROCESS, "gateway"), "down")
+    assert watching.look(after_s=3.5).effect is Effect.UNKNOWN
+
+
+def test_each_record_is_read_once(target: StubTarget, monkeypatch: pytest.MonkeyPatch) -> None:
+    afters: list[tuple[str, int]] = []
+    read = target.read
+
+    def noted(reading: str, *, after: int, limit: int) -> tuple[list[dict[str, Any]], int]:
+        afters.append((reading, after))
+        return read(reading, after=after, limit=limit)
+
+    monkeypatch.setattr(target, "read", noted)
+    watching = Watching(SCALE, {"link": "merchants", "column": "amount", "factor": 100}, target)
+    for _ in range(5):
+        watching.look(after_s=0.3)
+    assert len(afters) == len(set(afters)) == 10
+
+
+def test_the_draw_of_a_tap_is_the_plans_seed(target: StubTarget) -> None:
+    watching = Watching(NULL, {"link": "merchants", "column": "amount", "dose": 0.25}, target)
+    spec = watching.prepared.undos[0].injected["corrupt"]
+    assert spec == {"type": "missing", "columns": ["amount"], "dose": 0.25, "seed": 3}
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+def test_one_slow_look_is_no_latency(target: StubTarget) -> None:
+    watching = Watching(LATENCY, {"link": "merchants", "latency": 0.3}, target)
+    hiccup = Point(PointKind.TOXIC, "merchants/hiccup")
+    slow = {"type": "latency", "stream": "downstream", "toxicity": 1.0, "attributes": {"latency": 400}}
+    assert watching.look().effect is Effect.ABSENT
+    target.operate(hiccup, slow)
+    assert watching.look().effect is Effect.UNKNOWN
+    target.operate(hiccup, None)
+    assert watching.look().effect is Effect.ABSENT
+
+
+def test_a_refused_connection_is_no_latency(target: StubTarget) -> None:
+    watching = Watching(LATENCY, {"link": "merchants", "latency": 0.3}, target)
+    target.operate(Point(PointKind.LINK_UP, "merchants"), False)
+    assert [watching.look().effect for _ in range(3)] == [Effect.UNKNOWN] * 3
+
+
+def test_less_than_half_the_dose_is_none(target: StubTarget) -> None:
+    watching = Watching(LATENCY, {"link": "merchants", "latency": 0.3}, target)
+    less = {"type": "latency", "stream": "downstream", "toxicity": 1.0, "attributes": {"latency": 140}}
+    target.operate(Point(PointKind.TOXIC, "merchants/less"), less)
+    assert [watching.look().effect for _ in range(3)] == [Effect.ABSENT] * 3
+
+
+def test_a_link_that_is_cut_already_can_not_be_measured(target: StubTarget) -> None:
+    target.operate(Point(PointKind.LINK_UP, "merchants"), False)
+    with pytest.raises(EnvironmentProblem, match="connection refused"):
+        LATENCY.prepare(planned(LATENCY, {"link": "merchants", "latency": 0.3}), target)
+    assert Watching(CUT, {"link": "merchants"}, target).look().effect is Effect.PRESENT
+
+
+# --- processes and resources ------------------------------------------------------------------------------------------
+
+
+def test_a_kill_between_two_looks_is_seen_once(target: StubTarget) -> None:
+    watching = Watching(KILL, {"service": "features"}, target)
+    assert watching.look().effect is Effect.ABSENT
+    watching.inject()
+    assert [watching.look(after_s=2.0).effect, watching.look().effect] == [Effect.PRESENT, Effect.ABSENT]
+
+
+def test_a_paused_process_that_was_restarted_is_well(target: StubTarget) -> None:
+    watching = Watching(PAUSE, {"service": "features"}, target)
+    watching.inject()
+    assert watching.look().healthy is False
+    target.act("restart", {"service": "features"})  # type: ignore[arg-type]  # the enum is a text
+    assert watching.look() == Reading(
+        Effect.ABSENT, {"state": "running", "identity": "features:2", "ready": True}, True
+    )
+
+
+def test_cpu_is_withheld_where_it_is_from_one_of_a_role(target: StubTarget) -> None:
+    watching = Watching(WITHHOLD, {"role": "serving", "share": 0.5}, target)
+    target.operate(Point(PointKind.CPU, "serving-b"), 0.5)
+    assert [undo.injected for undo in watching.prepared.undos] == [0.5, 0.5]
+    assert watching.look().effect is Effect.PRESENT
+
+
+def test_a_limit_that_nothing_exceeds_has_no_effect(target: StubTarget) -> None:
+    watching = Watching(LIMIT, {"role": "serving", "limit": 100 * 2**20}, target)
+    watching.inject()
+    assert [watching.look(after_s=0.5).effect for _ in range(6)] == [Effect.ABSENT] * 6
+
+
+def test_more_memory_than_a_limit_that_nobody_enforces_is_no_effect(target: StubTarget) -> None:
+    watching = Watching(LIMIT, {"role": "serving", "limit": 100 * 2**20}, target)
+    target.without_effect = True
+    watching.inject()
+    target.operate(Point(PointKind.ALIAS, "risk/champion"), target.make_variant("risk", "heavy"))
+    assert [watching.look(after_s=0.5).effect for _ in range(6)] == [Effect.ABSENT] * 6
+
+
+def test_a_service_that_keeps_dying_of_memory_is_not_well_between_its_deaths(target: StubTarget) -> None:
+    watching = Watching(LIMIT, {"service": "serving-a", "limit": 100 * 2**20}, target)
+    target.operate(Point(PointKind.ALIAS, "risk/champion"), target.make_variant("risk", "heavy"))
+    watching.inject()
+    assert {watching.look(after_s=0.1).effect for _ in range(50)} == {Effect.PRESENT}
+    target.undo(watching.prepared.undos[0])
+    after = [watching.look(after_s=0.1).effect for _ in range(50)]
+    assert (after[-1], Effect.UNKNOWN in after) == (Effect.ABSENT, False)
+
+
+def test_a_counted_kill_of_a_process_that_lives_on_is_not_believed(target: StubTarget) -> None:
+    watching = Watching(LIMIT, {"service": "serving-a", "limit": 100 * 2**20}, target)
+    assert watching.look().effect is Effect.ABSENT
+    target._processes["serving-a"].memory_kills += 1
+    assert watching.look().effect is Effect.ABSENT
+
+
+# --- models -----------------------------------------------------------------------------------------------------------
+
+
+def test_one_replica_with_the_version_shows_it_and_none_that_answers_is_unknown(target: StubTarget) -> None:
+    watching = Watching(PROMOTE, {"model": "risk", "variant": "label-shuffled"}, target)
+    watching.inject()
+    target.operate(Point(PointKind.PROCESS, "serving-a"), "down")
+    assert watching.look().effect is Effect.PRESENT
+    target.operate(Point(PointKind.PROCESS, "serving-b"), "down")
+    assert watching.look().effect is Effect.UNKNOWN
+
+
+# --- what planning refuses --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "arguments", "said"),
+    [
+        (SCALE, {"link": "merchants", "column": "amount", "factor": 1}, "factor: 1 is no change of unit"),
+        (LATENCY, {"link": "merchants", "latency": 0.1, "jitter": 0.06}, "jitter: 0.06 s is more than half"),
+        (LATENCY, {"link": "merchants", "latency": 0.001}, "latency: 0.001 s is out of range"),
+        (WITHHOLD, {"role": "serving", "service": "features", "share": 0.5}, "exactly one of `service` and `role`"),
+        (WITHHOLD, {"share": 0.5}, "exactly one of `service` and `role`"),
+        (WITHHOLD, {"service": "features", "share": 1.0}, "see process.pause"),
+        (LIMIT, {"service": "features", "limit": 1000}, "legal: from 1MiB"),
+        (SHIFT, {"regime": "shifted", "magnitude": 0}, "magnitude: 0 shifts nothing"),
+        (SHIFT, {"regime": "shifted", "service": "sauce"}, "legal: features, gateway, serving-a, serving-b, source"),
+    ],
+)
+def test_a_fault_that_would_do_nothing_is_refused(*, fault: Fault, arguments: dict[str, Json], said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        planned(fault, arguments)
+    assert said in refused.value.message
