@@ -23,6 +23,8 @@ from harness.errors import UsageError
 from harness.history.commands import AnyCommand
 from harness.history.events import AnyEvent, Snapshot
 from harness.history.header import Header
+from harness.history.reader import History
+from harness.history.scorecard import Scorecard
 from harness.spec.plan import Plan
 from harness.spec.target import TargetSpec
 
@@ -306,6 +308,18 @@ class Recorded(Protocol):
     def header(self) -> Header: ...
 
     def events(self) -> Iterator[AnyEvent]: ...
+
+
+@runtime_checkable
+class Reporter(Protocol):
+    """One view of a scored run. Pure: the same history and scorecard give the same bytes.
+
+    `file` is the name of the file in the run's folder, such as report.html.
+    """
+
+    file: str
+
+    def render(self, history: History, card: Scorecard) -> bytes: ...
 
 
 # --- registry -------------------------------------------------------------------------------------------------------
