@@ -41,9 +41,11 @@ class Panel:
         self.plan = plan
         self.height = 0
 
-    def over(self) -> str:
-        """Back to where the last panel began, and clear from there."""
-        return f"{BEGIN}\r" + (f"\x1b[{self.height}A" if self.height else "") + f"\x1b[J{END}"
+    def over(self, news: list[str], body: list[str]) -> str:
+        """What takes the last panel's place: back to where it began, clear from there, news that stays, the new panel."""
+        back = f"\x1b[{self.height}A" if self.height else ""
+        self.height = len(body)
+        return f"{BEGIN}\r{back}\x1b[J{''.join(news)}{''.join(body)}{END}"
 
     def news(self, happening: Happening, line: str, columns: int) -> str:
         """A line that stays."""
@@ -70,7 +72,8 @@ class Panel:
         for planned, fault in zip(plan.faults, state.faults, strict=True):
             present = fault.effect is Effect.PRESENT
             head.append(f" · {planned.look.glyph} {planned.look.label}: ", style="magenta")
-            head.append(str(fault.stage), style="bold magenta" if present else "dim")
+            word = "active" if present else "over" if fault.active_ns is not None else str(fault.stage)
+            head.append(word, style="bold magenta" if present else "dim")
         return head
 
     def _objectives(self, follower: Follower) -> Table:
@@ -157,4 +160,4 @@ def _lines(renderable: RenderableType, *, columns: int) -> list[str]:
 
 
 def _coloured(console: Console, line: list[Segment]) -> str:
-    return "".join(s.style.render(s.text, color_system=console._color_system) if s.style else s.text for s in line)
+    return "".join(s.style.render(s.text, color_system=console._color_system) if s.style else s.text for s in Segment.simplify(line))

@@ -120,8 +120,7 @@ class _Screen:
         news = [self._panel.news(one, line_of(one, self._follower), columns) for one in self._news]
         self._news = []
         body = self._panel.frame(state, self._follower, columns=columns, rows=rows) if state is not None else []
-        self._outlet.write(self._panel.over() + "".join(news) + "".join(body))
-        self._panel.height = len(body)
+        self._outlet.write(self._panel.over(news, body))
 
     def close(self) -> None:
         """Leaves the news and takes the panel away."""
