@@ -147,18 +147,23 @@ def _versions(case: Case) -> list[Change] | None:
 
 
 def _config(case: Case) -> list[Change] | None:
-    if not case.baseline.config:
-        return None
     before, after = case.baseline.config, case.final.config
-    if not after:
+    if not before or not after:
         return None
+    changes = []
     ours = _injected(case.evidence)
-    return [
-        Change(key, f"{key}: {after.get(key)!r} instead of {before.get(key)!r}")
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key)
-        and not ((PointKind.CONFIG, key) in ours and ours[PointKind.CONFIG, key] == after.get(key))
-    ]
+    read_before = {key.split("/")[0] for key in before}
+    for key in sorted(before.keys() | after.keys()):
+        service = key.split("/")[0]
+        if key not in after:
+            if case.final.services.get(service, ""):
+                return None  # it runs and can't be read; a stopped one is the services' matter
+            continue
+        unchanged = key in before and before[key] == after[key]
+        injected = (PointKind.CONFIG, key) in ours and ours[PointKind.CONFIG, key] == after[key]
+        if service in read_before and not unchanged and not injected:
+            changes.append(Change(key, f"{key}: {after[key]!r} instead of {before.get(key)!r}"))
+    return changes
 
 
 def _data(case: Case) -> list[Change] | None:
@@ -245,7 +250,9 @@ def _clean_rows(case: Case, name: str, grown: int) -> tuple[int, int]:
     baseline_ns = evidence.baseline_end_ns() or 0
     mine = [reading for reading in evidence.plan.readings if reading.name == name]
     withdrawn = frozenset[str]().union(*(ids(evidence, reading, from_ns=baseline_ns) for reading in mine))
-    clean = len(withdrawn - case.damaged) if withdrawn else max(grown - len(case.damaged), 0)
+    by_count = max(grown - len(case.damaged), 0)
+    # What was released again by the end is not withdrawn: no more than the count has grown by.
+    clean = min(len(withdrawn - case.damaged), max(grown, 0)) if withdrawn else by_count
     if not clean or not case.share:
         return clean, 0
     others = (reading for reading in evidence.plan.readings if reading.name != name)

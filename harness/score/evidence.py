@@ -41,8 +41,9 @@ from harness.history.header import Header
 from harness.spec.plan import Plan
 
 NS = 1_000_000_000
-ENDING_HEALS = frozenset({"cleanup", "stop-condition", "failed"})
-"""Reasons of a heal that is the harness's own, after which nothing the target shows is the responder's doing."""
+CURE = "cure"
+"""The reason of a heal that a responder's action brought about. Every other heal is the harness's own, after which nothing
+that the target shows is the responder's doing."""
 
 Reply = Done | Failed | SnapshotTaken | FaultPrepared | FaultHealed | ActionDone | ObservationDone
 REPLIES = (Done, Failed, SnapshotTaken, FaultPrepared, FaultHealed, ActionDone, ObservationDone)
@@ -220,6 +221,6 @@ def _ends(command: AnyCommand) -> bool:
         case EnterPhase(phase=Phase.CLEANUP) | Finish():
             return True
         case HealFault(why=why):
-            return why in ENDING_HEALS
+            return why != CURE
         case _:
             return False

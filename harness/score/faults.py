@@ -17,7 +17,7 @@ from harness.history.commands import HealFault, InjectFault
 from harness.history.events import Done, FaultHealed, WitnessRead
 from harness.history.scorecard import FaultResult
 from harness.measure.onset import Interval, Look, first_present
-from harness.score.evidence import ENDING_HEALS, NS, Evidence
+from harness.score.evidence import CURE, NS, Evidence
 
 
 class Witnessed(msgspec.Struct, frozen=True):
@@ -108,7 +108,7 @@ def _injected_ns(evidence: Evidence, index: int, inject_ns: int) -> int:
 
 def _heal(evidence: Evidence, index: int) -> tuple[int | None, FaultHealed | None]:
     """When the harness first ordered its own heal of the fault, and the last reply to any such order."""
-    orders = [(t, h) for t, h in evidence.issued(HealFault) if h.fault == index and h.why in ENDING_HEALS]
+    orders = [(t, h) for t, h in evidence.issued(HealFault) if h.fault == index and h.why != CURE]
     replies = [evidence.replies.get(heal.id) for _, heal in orders]
     done = [reply for reply in replies if isinstance(reply, FaultHealed)]
     return (orders[0][0] if orders else None), (done[-1] if done else None)

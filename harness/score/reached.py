@@ -14,6 +14,9 @@ import msgspec
 from harness.measure.folds import Hold
 from harness.measure.onset import Look
 
+STANDS = 2
+"""A run ends between two readings: its last one stands for this many intervals."""
+
 
 class Reached(msgspec.Struct, frozen=True):
     """`at_ns`: start of the hold, and `res_ns` how much earlier it may have been.
@@ -28,8 +31,14 @@ class Reached(msgspec.Struct, frozen=True):
     relapses: int = 0
 
 
-def reached(looks: Iterable[Look], *, hold_ns: int, gap_ns: int, unread_ns: int) -> Reached:
-    """Folds readings of "it is good now". `unread_ns`: from when nothing is known if there is no reading at all."""
+def reached(
+    looks: Iterable[Look], *, hold_ns: int, every_ns: int, gap_ns: int, unread_ns: int, until_ns: int
+) -> Reached:
+    """Folds readings of "it is good now", meant to come every `every_ns`, up to `until_ns`.
+
+    A stretch is broken by silence longer than `gap_ns`; the last reading stands for `STANDS` intervals at most.
+    `unread_ns`: from when nothing is known if there is no reading at all.
+    """
     readings = tuple(looks)
     if not readings:
         return Reached(None, maybe_ns=unread_ns, why="there is no reading")
@@ -42,6 +51,9 @@ def reached(looks: Iterable[Look], *, hold_ns: int, gap_ns: int, unread_ns: int)
         if strict.since_ns == look.t_ns and began != look.t_ns and strict.held_ns is None:
             res_ns = look.t_ns - before_ns
         before_ns = look.t_ns - look.res_ns
+    last_ns = min(until_ns, readings[-1].t_ns + STANDS * every_ns)
+    if strict.since_ns is not None and last_ns > readings[-1].t_ns:
+        strict = strict.step(last_ns, True)
     lenient = _lenient(readings, strict)
     maybe_ns = lenient.since_ns if lenient.held_ns is None else lenient.held_ns
     if strict.held_ns is not None:

@@ -22,11 +22,10 @@ from harness.history.commands import HealFault
 from harness.measure.onset import Look
 from harness.score import objectives
 from harness.score.debt import Debt
-from harness.score.evidence import NS, Evidence
+from harness.score.evidence import CURE, NS, Evidence
 from harness.score.faults import Witnessed
 from harness.score.objectives import Impact, Judged
 from harness.score.reached import Reached, reached, together
-from harness.spec.plan import Plan
 
 GAP_SAMPLES = 4
 """Silence longer than this many sampling intervals breaks a hold."""
@@ -52,14 +51,13 @@ def recovery(
 ) -> Recovery:
     """The recovery of a run whose effect began at `zero_ns`; `seen`: its faults, as witnessed; `samples`: judged."""
     plan = evidence.plan
-    watched = tuple(sample for sample in samples if sample.t_ns <= evidence.ended_ns)
     hold_s = plan.recover.hold_s if plan.recover is not None else plan.hold_s
     mitigate_hold_s = plan.mitigate.hold_s if plan.mitigate is not None else hold_s
     repaired = _repaired(evidence, seen, hold_s=hold_s)
-    mitigated = None if impact.at_ns is None else _mitigated(plan, watched, impact.at_ns, hold_s=mitigate_hold_s)
+    mitigated = None if impact.at_ns is None else _mitigated(evidence, samples, impact.at_ns, hold_s=mitigate_hold_s)
     if repaired is None:
         return Recovery(mitigated, None, None)
-    back = None if impact.at_ns is None else _mitigated(plan, watched, impact.at_ns, hold_s=hold_s)
+    back = None if impact.at_ns is None else _mitigated(evidence, samples, impact.at_ns, hold_s=hold_s)
     users = back if back is not None else spared(impact, repaired, evidence, zero_ns=zero_ns, within_s=0.0)
     parts = {"objectives": users, "cause": repaired, "debt": debt.reached, "safeguards": safeguards}
     whole = together((name, part) for name, part in parts.items() if part is not None)
@@ -79,13 +77,15 @@ def spared(impact: Impact, repaired: Reached | None, evidence: Evidence, *, zero
     return Reached(zero_ns, 0, zero_ns)
 
 
-def _mitigated(plan: Plan, watched: tuple[Judged, ...], impact_ns: int, *, hold_s: float) -> Reached:
-    last_ns = watched[-1].t_ns if watched else impact_ns
+def _mitigated(evidence: Evidence, samples: tuple[Judged, ...], impact_ns: int, *, hold_s: float) -> Reached:
+    every_ns = round(evidence.plan.sample_every_s * NS)
     return reached(
-        objectives.looks(watched, from_ns=impact_ns, to_ns=last_ns),
+        objectives.looks(samples, from_ns=impact_ns, to_ns=evidence.ended_ns),
         hold_ns=round(hold_s * NS),
-        gap_ns=round(GAP_SAMPLES * plan.sample_every_s * NS),
+        every_ns=every_ns,
+        gap_ns=GAP_SAMPLES * every_ns,
         unread_ns=impact_ns,
+        until_ns=evidence.ended_ns,
     )
 
 
@@ -109,8 +109,10 @@ def _cause_gone(evidence: Evidence, seen: Witnessed, *, hold_s: float) -> Reache
             if from_ns <= r.t_ns <= evidence.ended_ns
         ),
         hold_ns=round(hold_s * NS),
+        every_ns=round(fault.witness_every_s * NS),
         gap_ns=round(gap_s * NS),
         unread_ns=from_ns,
+        until_ns=evidence.ended_ns,
     )
 
 
@@ -119,7 +121,7 @@ def _cured_from_ns(evidence: Evidence, seen: Witnessed) -> int | None:
     fault, active_ns = seen.fault, seen.active.to_ns if seen.active is not None else seen.inject_ns
     if fault.cure.kind is not CureKind.ACTION or active_ns is None:
         return active_ns
-    moments = [t_ns for t_ns, heal in evidence.issued(HealFault) if heal.fault == fault.index and heal.why == "cure"]
+    moments = [t_ns for t_ns, heal in evidence.issued(HealFault) if heal.fault == fault.index and heal.why == CURE]
     moments += [
         done.t_ns
         for _, act, done in evidence.acts()
