@@ -90,7 +90,9 @@ class Conductor:
             baseline=Hold(hold_ns=round(plan.baseline_s * NS)),
             baseline_held=False,
             stops=tuple(Stop(for_ns=round(a.for_s * NS), below=a.below, above=a.above) for a in plan.aborts),
-            good=Hold(hold_ns=round(plan.hold_s * NS)),
+            # One sample longer than the hold asked for: the scorer counts the hold of each part (objectives, every
+            # cause) from and to readings of its own, which may lie a sample apart from those that are folded here.
+            good=Hold(hold_ns=round((plan.hold_s + plan.sample_every_s) * NS)),
             sample_good=False,
         )
 
@@ -120,7 +122,8 @@ class Conductor:
                 self._sampled(turn, event)
             case WitnessRead():
                 faultline.witnessed(turn, event)
-                self._fold_good(turn)
+                if not faultline.cause_gone(turn.state):
+                    self._fold_good(turn)
             case TimerFired():
                 self._timer(turn, event.name)
             case ServiceExited():
@@ -182,6 +185,7 @@ class Conductor:
             self._check_stops(turn, event)
 
     def _fold_good(self, turn: Turn) -> None:
+        """Folded at samples, as the scorer does, so that both see the same hold; a cause that is back breaks it at once."""
         state = turn.state
         if state.phase in DRILLING:
             good = state.sample_good and faultline.cause_gone(state)
@@ -332,7 +336,7 @@ class Conductor:
             self._bound_settling(turn)
 
     def _bound_settling(self, turn: Turn) -> None:
-        turn.issue(SetTimer, name="settle", after_s=self.plan.hold_s + 2 * self.plan.sample_every_s)
+        turn.issue(SetTimer, name="settle", after_s=self.plan.hold_s + 3 * self.plan.sample_every_s)
 
     def _from_settle(self, turn: Turn) -> None:
         """A hold begun before the end of the budget may finish; then nothing more is waited for."""
