@@ -72,7 +72,6 @@ def test_a_reset_forgets_restarts_but_knows_the_process():
     role = RoleWatch("bus", now=0.0)
     role.scraped(metrics(100.0), now=1.0)
     role.forget(now=2.0)
-    role.scraped(metrics(100.0), now=3.0)
     assert role_gauges(role, 3.0).value("monitor_role_restarts", service="bus") == 0.0
     role.scraped(metrics(110.0), now=4.0)
     assert role_gauges(role, 4.0).value("monitor_role_restarts", service="bus") == 1.0
@@ -287,6 +286,14 @@ def test_a_join_to_somebody_else_is_wrong():
         features[:] = schema.vector({}, {})
 
     assert Online().run(0, WINDOW_ROWS + round((HOLD_S + 1) * 50), damage=shuffle) == 1.0
+
+
+def test_a_stale_profile_is_wrong_though_the_features_follow_from_it():
+    def stale(stored: dict[str, Any], features: list[float]) -> None:
+        stored["merchant_risk"] += 0.01
+        features[schema.FEATURES.index("merchant_risk")] += 0.01
+
+    assert Online().run(0, WINDOW_ROWS + round((HOLD_S + 1) * 50), damage=stale) == 1.0
 
 
 def test_a_backfill_elsewhere_is_followed_by_a_rebuild():
