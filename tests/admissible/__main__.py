@@ -41,6 +41,12 @@ def drill(scenario: Path, trial: Trial, *, instance: str, reports: Path, seed: i
     return card
 
 
+def in_sample(scenario: str, trial: Trial) -> bool:
+    """What every CI run proves: all of bad-model-version (its control stands for all: nothing is injected in one), and of
+    the others that nobody's answer fails and the playbook's passes."""
+    return scenario == "bad-model-version" or trial.label.endswith(("nobody answers", "by the playbook", "nobody acts"))
+
+
 def wrong(trial: Trial, card: dict[str, Any]) -> str:
     """Why this result is not as it must be; empty where it is."""
     if card["verdict"] not in trial.right:
@@ -67,6 +73,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make admissible", description=__doc__)
     parser.add_argument("scenarios", nargs="*", help="names; all without")
     parser.add_argument("--only", action="append", default=[], help="trials whose label holds this")
+    parser.add_argument("--sample", action="store_true", help="what CI runs; see `in_sample`")
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--instance", default="admissible")
@@ -82,6 +89,8 @@ def main() -> int:
             continue
         for trial in trials_of(scenario):
             if options.only and not any(part in trial.label for part in options.only):
+                continue
+            if options.sample and not in_sample(scenario.scenario, trial):
                 continue
             verdicts: Counter[str] = Counter()
             complaint = shown = ""
