@@ -11,6 +11,7 @@ import pytest
 
 from harness.contract.words import Incident, Kind, Severity
 from harness.errors import UsageError
+from harness.spec import find
 from harness.spec.catalogue import rows, table
 from harness.spec.find import (
     all_scenarios,
@@ -197,6 +198,17 @@ def test_a_gauge_that_a_playbook_asks_for_exists(path: Path) -> None:
         assert f'"{name}"' in monitor
 
 
+def test_the_hardest_limits_leave_room_for_their_hold() -> None:
+    for path in SCENARIOS:
+        scenario = load_scenario(path).scenario
+        for limit in (scenario.expect.mitigate, scenario.expect.recover):
+            assert limit is None or limit.within + limit.hold <= scenario.budget
+        head = load_playbook(find_playbook(scenario.playbook or "", near=path)).playbook.head
+        for name in ("mitigate", "recover"):
+            target_s = getattr(head.targets, name)
+            assert target_s is None or getattr(scenario.expect, name).within == target_s
+
+
 # --- finding ----------------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +236,16 @@ def test_a_playbook_beside_or_above_the_scenario_comes_first(tmp_path: Path) -> 
     (tmp_path / "drift" / "playbooks" / "failed-job.md").unlink()
     assert find_playbook("failed-job", near=scenario) == tmp_path / "playbooks" / "failed-job.md"
     assert find_playbook("unit-change", near=scenario).parent == scenarios_folder() / "playbooks"
+
+
+def test_in_the_wheel_everything_lies_below_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find, "files", lambda package: tmp_path / package)
+    (tmp_path / "harness" / "_data" / "scenarios" / "drift").mkdir(parents=True)
+    mine = tmp_path / "harness" / "_data" / "scenarios" / "drift" / "mine.yaml"
+    mine.touch()
+    assert find_scenario("mine") == mine
+    with pytest.raises(UsageError, match="the reference pipeline isn't installed"):
+        reference_target()
 
 
 def test_a_folder_of_scenarios_is_listed_without_playbooks_targets_and_hidden_ones(tmp_path: Path) -> None:
