@@ -1,0 +1,249 @@
+"""Moments, durations, and the criteria that limits make of them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from harness.contract.faults import Cure, CureKind
+from harness.contract.words import Action, Arm, Effect, EndReason, Layer, ReportKind, Severity
+from harness.history import commands as c
+from harness.history import events as e
+from harness.history.scorecard import Answer, Criterion, Scorecard, Time
+from harness.score import score
+from harness.spec.plan import PlannedDetect, PlannedLimit
+from tests.golden.build import BASELINE, GOOD, WRONG, Story, bad_model, fault, ns, plan
+
+BUDGET = EndReason.BUDGET
+
+
+def card(story: Story) -> Scorecard:
+    return score(story.history())
+
+
+def criterion(story: Story, name: str) -> Criterion:
+    return next(one for one in card(story).criteria if one.name == name)
+
+
+def without_pages(event: e.AnyEvent) -> bool:
+    return isinstance(event, e.AlertReceived)
+
+
+# --- onset ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_zero_is_the_last_moment_without_the_effect_but_not_before_the_injection() -> None:
+    at = card(bad_model()).moments
+    assert (at.t_inject, at.t_active_from, at.t_active_to) == (ns(4.0), ns(4.0), ns(4.2))
+    seen_absent = bad_model().add(e.WitnessRead(t_ns=ns(4.15), res_ns=50_000_000, fault=0, effect=Effect.ABSENT))
+    assert card(seen_absent).moments.t_active_from == ns(4.1)
+
+
+def test_impact_is_the_first_bad_sample_of_the_window_that_decided() -> None:
+    assert card(bad_model()).moments.t_impact == ns(4.5)
+    assert card(bad_model(impact=False)).moments.t_impact is None
+
+
+# --- detection ------------------------------------------------------------------------------------------------------
+
+
+def test_ttd_splits_into_sense_hold_and_deliver_beside_its_floor() -> None:
+    times = card(bad_model()).times
+    assert [t.value_s for t in (times.ttd, times.sense, times.hold, times.deliver)] == [3.0, 1.5, 1.0, 0.5]
+    assert (times.ttd.floor_s, times.ttd.resolution_s, times.lead.value_s) == (2.0, 0.205, 2.5)
+
+
+WRONG_PAGES = {
+    "another layer": {"layer": "latency"},
+    "a ticket": {"severity": Severity.TICKET},
+    "resolved": {"status": "resolved"},
+    "true before the injection": {"cond": 3.0, "fire": 3.9},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_PAGES.values(), ids=WRONG_PAGES.keys())
+def test_a_page_of_another_kind_detects_nothing(wrong: dict[str, object]) -> None:
+    story = bad_model(page_at=None).alert(6.0, **({"cond": 5.0} | wrong))  # type: ignore[arg-type]  # a table of keywords
+    scored = card(story)
+    assert (scored.moments.t_page, scored.times.ttd.censored, scored.times.ttd.value_s) == (None, True, 9.5)
+
+
+def test_a_chronic_alert_detects_nothing() -> None:
+    assert card(bad_model(baseline=msgspec.structs.replace(BASELINE, firing=("CanaryWrong",)))).moments.t_page is None
+    assert card(bad_model().alert(2.0, cond=1.5)).moments.t_page is None
+    assert card(bad_model().alert(2.0, cond=1.5).alert(3.0, status="resolved")).moments.t_page == ns(7.0)
+
+
+def test_where_the_clocks_cant_tell_detection_is_not_decided() -> None:
+    detect = criterion(bad_model(page_at=None).alert(6.0, cond=4.5, error=1.0), "detect")
+    assert (detect.answer, detect.reading) == (Answer.NOT_OBSERVED, None)
+
+
+def test_a_page_may_be_narrowed_to_one_rule() -> None:
+    narrow = plan(detect=PlannedDetect(Layer.MODEL_QUALITY, within_s=8.0, alert="LowQuality"))
+    assert card(bad_model(narrow)).moments.t_page is None
+    assert card(bad_model(narrow).alert(8.0, "LowQuality", cond=7.0)).moments.t_page == ns(8.0)
+
+
+def test_a_layer_that_the_alert_does_not_tell_is_the_declared_one() -> None:
+    assert card(bad_model(page_at=None).alert(7.0, layer="", cond=6.0)).moments.t_page == ns(7.0)
+
+
+def test_a_person_may_notice_before_the_page_but_the_page_is_still_expected() -> None:
+    story = bad_model(page_at=None).say(5.0, ReportKind.DIAGNOSE, declared=True)
+    assert (card(story).times.ttd.value_s, criterion(story, "detect").answer) == (1.0, Answer.MISSED)
+
+
+# --- responses ------------------------------------------------------------------------------------------------------
+
+
+def test_the_durations_of_a_response() -> None:
+    times = card(bad_model()).times
+    values = [t.value_s for t in (times.tta, times.tte, times.ttl, times.ttm, times.ttrepair, times.ttr)]
+    assert values == [0.2, 0.2, 1.0, 2.5, 2.0, 6.1]
+
+
+def test_what_never_happened_is_censored_at_the_end_and_never_a_result() -> None:
+    times = card(bad_model(responds=False, end_at=36.0, reason=BUDGET)).times
+    assert [(t.value_s, t.censored, t.at_ns) for t in (times.ttm, times.ttr)] == [
+        (29.0, True, None),
+        (32.0, True, None),
+    ]
+
+
+def test_what_has_no_zero_is_not_observed() -> None:
+    times = card(bad_model(page_at=None, responds=False)).times
+    assert times.ttm == Time(reason="nobody noticed, so there is no zero")
+    assert times.tta.value_s is None
+
+
+def test_mitigation_is_stamped_at_the_start_of_its_hold() -> None:
+    assert card(bad_model(good_at=10.5)).moments.t_mitig == ns(10.5)
+
+
+def test_the_harness_s_lag_widens_the_resolution() -> None:
+    story = bad_model().add(e.Lag(t_ns=ns(8), worst_ns=300_000_000))
+    assert (card(story).times.ttd.resolution_s, card(story).harness_lag_s) == (0.505, 0.3)
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_limit_is_met_missed_or_inside_the_resolution() -> None:
+    answers = {}
+    for within_s in (5.6, 5.5, 5.2, 4.7):
+        limited = plan(mitigate=PlannedLimit(within_s, hold_s=2.0))
+        answers[within_s] = criterion(bad_model(limited), "mitigate").answer
+    met, unknown, missed = Answer.MET, Answer.NOT_OBSERVED, Answer.MISSED
+    assert answers == {5.6: met, 5.5: met, 5.2: unknown, 4.7: missed}
+
+
+def test_one_lucky_sample_is_no_mitigation() -> None:
+    story = bad_model(responds=False, end_at=36.0, reason=BUDGET).without(
+        lambda event: isinstance(event, e.Sample) and ns(10.0) <= event.t_ns < ns(10.4)
+    )
+    assert criterion(story.samples(10.0, 10.4, GOOD), "mitigate").answer is Answer.MISSED
+
+
+def test_a_relapse_is_no_mitigation() -> None:
+    story = bad_model().without(lambda event: isinstance(event, e.Sample) and event.t_ns >= ns(12.9))
+    assert criterion(story.samples(12.9, 13.4, WRONG), "mitigate").answer is Answer.MISSED
+
+
+def test_an_objective_that_cant_be_read_at_the_decisive_time_leaves_it_open() -> None:
+    story = bad_model().without(lambda event: isinstance(event, e.Sample) and event.t_ns >= ns(9.5))
+    unread = criterion(story.samples(9.5, 13.5, GOOD | {"decision-quality": None}), "mitigate")
+    assert (unread.answer, unread.reading) == (Answer.NOT_OBSERVED, None)
+
+
+def test_a_run_that_ends_in_the_middle_of_a_hold_leaves_it_open() -> None:
+    assert criterion(bad_model(good_at=13.0), "mitigate").answer is Answer.NOT_OBSERVED
+
+
+def test_two_samples_far_apart_hold_nothing() -> None:
+    story = bad_model().without(lambda event: isinstance(event, e.Sample) and ns(9.6) < event.t_ns < ns(13.3))
+    assert criterion(story.samples(13.3, 13.4, GOOD), "mitigate").answer is Answer.NOT_OBSERVED
+
+
+def test_without_an_impact_there_is_nothing_to_mitigate() -> None:
+    story = bad_model(impact=False)
+    assert criterion(story, "mitigate").answer is Answer.MET
+    assert (card(story).times.ttm.value_s, card(story).times.ttr.value_s) == (None, 6.1)
+
+
+def test_but_a_claim_before_harm_could_show_proves_nothing() -> None:
+    early = bad_model(impact=False, responds=False, end_at=9.0)
+    assert criterion(early, "mitigate").answer is Answer.NOT_OBSERVED
+
+
+# --- repair ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_the_harness_heals_repairs_nothing() -> None:
+    story = bad_model(responds=False, end_at=36.0, reason=BUDGET)
+    assert (card(story).moments.t_repair, card(story).faults[0].healed) == (None, True)
+
+
+def test_a_heal_in_mid_run_ends_the_evidence() -> None:
+    story = bad_model()
+    story.issue(8.9, c.HealFault, fault=0, why="stop-condition")
+    assert (card(story).moments.t_repair, card(story).moments.t_end) == (None, ns(8.9))
+
+
+def test_an_unknown_witness_leaves_the_repair_open() -> None:
+    story = bad_model().without(lambda event: isinstance(event, e.WitnessRead) and ns(9) <= event.t_ns < ns(13.5))
+    recover = criterion(story.witness(9.0, 13.5, Effect.UNKNOWN), "recover")
+    assert (recover.answer, recover.reading) == (Answer.NOT_OBSERVED, None)
+
+
+def by_action(**arguments: object) -> Cure:
+    return Cure(CureKind.ACTION, Action.FAILOVER, arguments)
+
+
+def test_an_action_cure_counts_only_from_its_action_on() -> None:
+    cured = plan(faults=(fault(cure=by_action(upstream="features"), damage=None),))
+    assert card(bad_model(cured)).moments.t_repair is None
+    other = bad_model(cured).act(9.4, Action.FAILOVER, upstream="registry")
+    assert card(other).moments.t_repair is None
+    done = bad_model(cured).act(9.4, Action.FAILOVER, upstream="features", after=0.5)
+    assert card(done).moments.t_repair == ns(10.0)
+    refused = bad_model(cured).act(9.4, Action.FAILOVER, upstream="features", ok=False)
+    assert card(refused).moments.t_repair is None
+
+
+def test_an_external_cause_is_never_repaired_and_censors_nothing() -> None:
+    beyond = plan(faults=(fault(cure=Cure(CureKind.EXTERNAL)),), recover=None)
+    scored = card(bad_model(beyond))
+    assert (scored.moments.t_repair, scored.times.ttr.value_s, scored.times.ttr.censored) == (None, None, False)
+
+
+def test_with_several_faults_the_first_counts_for_the_zero_and_all_for_the_repair() -> None:
+    both = plan(faults=(fault(), fault(index=1, damage=None)))
+    story = bad_model(both).inject(6.0, index=1).witness(5.0, 6.2, Effect.ABSENT, index=1)
+    story.witness(6.2, 10.9, Effect.PRESENT, index=1).witness(10.9, 13.5, Effect.ABSENT, index=1)
+    at = card(story).moments
+    assert (at.t_active_from, at.t_repair) == (ns(4.0), ns(10.9))
+
+
+# --- bad-minutes ----------------------------------------------------------------------------------------------------
+
+
+def test_bad_minutes_run_from_impact_to_recovery() -> None:
+    bad = card(bad_model()).bad_minutes
+    assert bad.wrong == pytest.approx(5.0 * 5 / 8 / 60, rel=1e-5)
+    assert (bad.total, bad.errors, bad.slow, bad.stale) == (bad.wrong, 0.0, 0.0, 0.0)
+
+
+def test_bad_minutes_are_defined_when_nobody_recovers_and_none_where_nothing_is_declared() -> None:
+    never = card(bad_model(responds=False, end_at=36.0, reason=BUDGET)).bad_minutes
+    assert never.total == pytest.approx(31.5 * 5 / 8 / 60, rel=1e-5)
+    blind = plan(slis=plan().slis[:1])
+    assert (card(bad_model(blind)).bad_minutes.wrong, card(bad_model(blind)).bad_minutes.errors) == (None, 0.0)
+
+
+def test_a_control_has_no_times_and_an_exposure() -> None:
+    quiet = plan(arm=Arm.CONTROL, faults=())
+    story = Story(quiet).begin().samples(1.0, 13.5, GOOD)
+    scored = card(story.end(13.5, BUDGET, heal=False))
+    assert scored.times.ttd.value_s is None
+    assert scored.faults == ()
