@@ -100,7 +100,10 @@ class Moments(msgspec.Struct, frozen=True):
 
 
 class BadMinutes(msgspec.Struct, frozen=True):
-    """Request-minutes of deficit by kind, from impact to recovery or the end. None: not observed."""
+    """Bad-minutes by kind, from impact to recovery or the end: 1 is a minute in which all planned traffic was ill served.
+
+    `corrupt_rows` are minutes' worth of planned traffic, and not in `total`. None: not observed.
+    """
 
     total: float | None
     errors: float | None
