@@ -30,6 +30,8 @@ STEP_S = 0.02
 """One transaction a step: fifty a second."""
 JOB_EVERY_S = 1.0
 RESTART_S = 1.0
+WARM_S = 0.3
+"""A fresh process is small until it has loaded its model."""
 PROBE_LIMIT_S = 2.0
 ROUND_TRIP_S = 0.004
 OWN_BYTES = 40 * 2**20
@@ -126,9 +128,10 @@ class VirtualClock:
 
 @dataclass
 class StubProcess:
-    """One service's process: which one it is, when it died (virtual ns, None while it lives)."""
+    """One service's process: which one it is, when it was born and when it died (virtual ns, None while it lives)."""
 
     number: int = 1
+    born_ns: int = 0
     died_ns: int | None = None
     memory_kills: int = 0
 
@@ -146,6 +149,8 @@ class StubTarget:
         self.acted: list[tuple[Action, dict[str, Json]]] = []
         self.made: dict[str, str] = {"1": "baseline"}
         self.heavy: set[str] = set()
+        self.stuck: dict[str, str] = {}
+        """Replicas that keep answering with a version of their own, whatever the alias says."""
         self._spec = spec
         self._values: dict[Point, Json] = {}
         self._blunt: dict[Point, Json] = {}
@@ -199,16 +204,24 @@ class StubTarget:
                 self._die(name, reason="memory", asked=False)
                 process.memory_kills += 1
             elif process.died_ns is not None and wanted != "down" and self.time.ns - process.died_ns > RESTART_S * 1e9:
-                process.number += 1
-                process.died_ns = None
+                self._processes[name] = self._reborn(name)
 
     def _die(self, name: str, *, reason: str, asked: bool) -> None:
         if self._processes[name].died_ns is None:
             self._processes[name].died_ns = self.time.ns
             self._exits.append((self.time.ns, name, reason, None, asked))
 
+    def _reborn(self, name: str) -> StubProcess:
+        before = self._processes[name]
+        return StubProcess(number=before.number + 1, born_ns=self.time.ns, memory_kills=before.memory_kills)
+
     def _memory(self, name: str) -> int:
-        heavy = self._spec.services[name].role == "serving" and self._at(PointKind.ALIAS, "risk/champion") in self.heavy
+        warm = self.time.ns - self._processes[name].born_ns > WARM_S * 1e9
+        heavy = (
+            warm
+            and self._spec.services[name].role == "serving"
+            and self._at(PointKind.ALIAS, "risk/champion") in self.heavy
+        )
         return OWN_BYTES + (HEAVY_BYTES if heavy else 0)
 
     def _draw(self, *names: str | int) -> float:
@@ -303,9 +316,7 @@ class StubTarget:
         if value == "killed":
             self._values[point] = "running"
         if value == "running" and self._processes[point.where].died_ns is not None:
-            self._processes[point.where] = StubProcess(
-                self._processes[point.where].number + 1, None, self._processes[point.where].memory_kills
-            )
+            self._processes[point.where] = self._reborn(point.where)
 
     def undo(self, undo: Undo) -> UndoOutcome:
         if self.undo_failures:
@@ -361,7 +372,7 @@ class StubTarget:
     def served_version(self, service: str, model: str) -> str | None:
         if self.unreadable or self._processes[service].died_ns is not None:
             return None
-        return str(self._at(PointKind.ALIAS, f"{model}/champion"))
+        return self.stuck.get(service, str(self._at(PointKind.ALIAS, f"{model}/champion")))
 
     def make_variant(self, model: str, variant: str) -> str:
         version = str(len(self.made) + 1)

@@ -265,6 +265,15 @@ def test_one_replica_with_the_version_shows_it_and_none_that_answers_is_unknown(
     assert watching.look().effect is Effect.UNKNOWN
 
 
+def test_the_replica_that_still_serves_another_version_hides_nothing(target: StubTarget) -> None:
+    watching = Watching(PROMOTE, {"model": "risk", "variant": "label-shuffled"}, target)
+    target.stuck["serving-a"] = "1"
+    watching.inject()
+    assert watching.look().effect is Effect.PRESENT
+    target.stuck["serving-b"] = "1"
+    assert watching.look().effect is Effect.ABSENT
+
+
 # --- what planning refuses --------------------------------------------------------------------------------------------
 
 
