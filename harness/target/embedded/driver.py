@@ -6,6 +6,7 @@ Inventory is pure: planning learns what could be done without anything being sta
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -91,6 +92,11 @@ class EmbeddedDriver:
         return EmbeddedTarget(
             spec, instance=found.instance, digest=found.digest, folder=Path(found.folder), seed=found.seed
         )
+
+    def warm(self) -> None:
+        """Loads what is otherwise loaded at the first call, for whoever must heal without delay (the reaper)."""
+        for module in ("requests", "toxiproxy.api", "toxiproxy.exceptions"):
+            importlib.import_module(module)
 
     def instances(self) -> Sequence[str]:
         """Names of the running ones."""

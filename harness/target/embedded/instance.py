@@ -116,6 +116,7 @@ class EmbeddedTarget:
             self.up()
             return
         self.control.ask(Baseline(), within_s=CALL_S)
+        startup.wait_left(found)
         if self._spec.links:
             self.proxy.wait_ready(within_s=startup.SUPERVISOR_S_MAX)
             self.proxy.reset()
@@ -134,6 +135,10 @@ class EmbeddedTarget:
         found = record.load(self.home)
         if found is not None:
             startup.stop(found)
+
+    def wait_left(self) -> None:
+        """Returns when no process is on its way out any more."""
+        startup.wait_left(self._present())
 
     def status(self) -> StatusAnswer:
         """What the supervisor says. Raises `EnvironmentProblem`."""

@@ -125,7 +125,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class ServiceStatus(msgspec.Struct, frozen=True):
-    """A service as the supervisor sees it. `pid` 0: no process. `early_exits`: deaths unasked before it was ever ready."""
+    """A service as the supervisor sees it. `pid` 0: no process. `leaving`: it was told to end and hasn't yet.
+
+    `early_exits`: deaths unasked before it was ever ready.
+    """
 
     pid: int
     start: int
@@ -135,6 +138,7 @@ class ServiceStatus(msgspec.Struct, frozen=True):
     cpu: float | None
     memory: int | None
     early_exits: int
+    leaving: bool = False
 
 
 class StatusAnswer(msgspec.Struct, frozen=True):

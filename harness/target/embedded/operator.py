@@ -36,6 +36,7 @@ def act(target: EmbeddedTarget, action: Action, arguments: Mapping[str, Json]) -
     match action:
         case Action.RESTART | Action.STOP | Action.START:
             target.control.ask(Operate(what=action, service=arguments["service"]), within_s=ACT_S)
+            target.wait_left()  # or the old process would pass for the new one
             return {"service": arguments["service"], "done": action}
         case Action.SET_FLAG:
             service, key, value = arguments["service"], arguments["flag"], arguments["value"]

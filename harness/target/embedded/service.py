@@ -277,6 +277,7 @@ class Service:
             cpu=self.cpu.value,
             memory=self.memory.value,
             early_exits=self.early_exits,
+            leaving=process is not None and (self._by_operator or self._by_fault or self._over_memory),
         )
 
 

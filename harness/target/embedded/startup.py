@@ -42,11 +42,12 @@ from harness.target.interpolate import fill
 
 HOST = ports.HOST
 LOG_LINES = 20
-POLL_S = 0.01
+POLL_S = 0.02
 READY_ASK_S = 1.0
 EARLY_EXITS_MAX = 3
 SUPERVISOR_S_MAX = 10.0
 DOWN_S_MAX = 8.0
+LEAVE_S_MAX = 5.0
 
 
 class StartProblem(EnvironmentProblem):
@@ -231,6 +232,15 @@ def status(found: record.Record) -> StatusAnswer:
     """What the supervisor says. Raises `EnvironmentProblem`."""
     answer = Client(record.folder_of(found.instance)).ask(Status())
     return msgspec.convert(answer, StatusAnswer)
+
+
+def wait_left(found: record.Record) -> None:
+    """Returns when no process is on its way out, which would answer one moment and be gone the next."""
+    deadline = time.monotonic() + LEAVE_S_MAX
+    while leaving := [name for name, service in status(found).services.items() if service.leaving]:
+        if time.monotonic() > deadline:
+            raise EnvironmentProblem(f"instance '{found.instance}': {', '.join(leaving)} won't end")
+        time.sleep(POLL_S)
 
 
 def wait_ready(spec: TargetSpec, found: record.Record) -> None:

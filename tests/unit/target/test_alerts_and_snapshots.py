@@ -1,0 +1,71 @@
+"""What a target tells of its alerts and quarantine, and what is made of silence."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from harness.errors import EnvironmentProblem
+from harness.target import alerts, readings, snapshots
+
+
+def alert(name: str, state: str, *, at: str = "2026-01-01T00:00:10.5Z", severity: str = "page") -> dict[str, object]:
+    return {"labels": {"alertname": name, "severity": severity}, "state": state, "activeAt": at}
+
+
+def test_a_summary_counts_what_fires_and_says_since_when() -> None:
+    found = [
+        alert("Late", "firing", at="2026-01-01T00:00:30Z"),
+        alert("Early", "firing", severity="ticket"),
+        alert("Maybe", "pending", at="2025-01-01T00:00:00Z"),
+    ]
+    summary = alerts.summary(found)
+    assert summary == {
+        "firing": 2,
+        "pages": 1,
+        "names": "Early,Late",
+        "newest": "Late",
+        "first_active_t": 1767225610.5,
+        "suspect_since_t": 1767225610.5 - alerts.SUSPECT_S,
+        "Early": "firing",
+        "Late": "firing",
+        "Maybe": "pending",
+    }
+
+
+def test_nothing_fires_is_told_as_such() -> None:
+    assert alerts.summary([]) == {"firing": 0, "pages": 0, "names": ""}
+
+
+def pages(records: list[dict[str, object]], *, size: int) -> readings.Page:
+    def page(name: str, after: int) -> tuple[list[dict[str, object]], int]:
+        found = records[after : after + size]
+        return found, after + len(found)
+
+    return page
+
+
+def test_quarantine_counts_what_is_held_now() -> None:
+    records = [{"id": "a"}, {"id": "b"}, {"id": "a"}, {"id": "b", "released": True}, {"id": "c"}]
+    assert readings.standing(pages(records, size=2), "quarantine", id_field="id", released="released") == 2
+
+
+def test_what_does_not_answer_is_left_out() -> None:
+    def fails() -> None:
+        raise EnvironmentProblem("no")
+
+    def hangs() -> None:
+        time.sleep(3)
+
+    began = time.monotonic()
+    assert snapshots.together({"a": lambda: 1, "b": fails, "c": hangs}, within_s=0.2) == {"a": 1}
+    assert time.monotonic() - began < 2.0
+
+
+def test_a_defect_is_not_taken_for_silence() -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        snapshots.together({"a": broken}, within_s=1.0)
