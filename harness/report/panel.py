@@ -160,4 +160,7 @@ def _lines(renderable: RenderableType, *, columns: int) -> list[str]:
 
 
 def _coloured(console: Console, line: list[Segment]) -> str:
-    return "".join(s.style.render(s.text, color_system=console._color_system) if s.style else s.text for s in Segment.simplify(line))
+    return "".join(
+        s.style.render(s.text, color_system=console._color_system) if s.style else s.text
+        for s in Segment.simplify(line)
+    )
