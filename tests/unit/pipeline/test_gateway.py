@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from pipeline import bus, gateway, goldens, ingest, schema, web
+from pipeline import bus, gateway, goldens, ingest, schema, source, web
 from pipeline.decisions import RULES_DECLINE_FROM
 from pipeline.world import World
 from tests.unit.pipeline.roles import SEED, Role, gone, serving, until
@@ -89,6 +89,7 @@ class Stage:
     gateway: Role
     bus: Role
     ingest: Role
+    source: Role
     behind: Behind
 
     def decide(self, transaction: dict) -> dict:
@@ -114,8 +115,10 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         }
         bus_role = start("bus", bus.build)
         rows = start("ingest", ingest.build, BUS_URL=bus_role.url)
-        role = start("gateway", gateway.build, BUS_URL=bus_role.url, INGEST_URL=rows.url, **urls)
-        yield Stage(role, bus_role, rows, behind)
+        sender = start("source", source.build)
+        again = {"INGEST_URL": rows.url, "SOURCE_URL": sender.url}
+        role = start("gateway", gateway.build, BUS_URL=bus_role.url, **again, **urls)
+        yield Stage(role, bus_role, rows, sender, behind)
 
 
 def payment(seq: int, **changes: object) -> dict:
@@ -298,6 +301,18 @@ def test_rescoring_takes_the_rows_that_are_stored_now(stage: Stage) -> None:
     until(lambda: stage.ingest.records("/rows"), "the repaired row is stored")
     assert stage.gateway.post("/ops/rescore") == {"rows": 1, "changed": 1}
     assert stage.gateway.records("/rescored")[0]["decision"] == "approve"
+
+
+def test_rescoring_asks_the_producer_for_what_was_damaged_on_its_way(stage: Stage) -> None:
+    stage.behind.score = -1.0
+    sent = stage.source.get("/next?count=2")["transactions"]
+    for transaction in sent:
+        assert stage.decide(transaction | {"amount": transaction["amount"] + 9000.0})["decision"] == "decline"
+    assert stage.gateway.post("/ops/rescore") == {"rows": 2, "changed": 0}
+    assert stage.gateway.post("/ops/rescore", {"resend": True}) == {"rows": 2, "changed": 2}
+    assert [r["id"] for r in stage.gateway.records("/rescored")][2:] == [t["id"] for t in sent]
+    stage.decide(payment(7) | {"id": "t-0-99"})
+    assert "doesn't know t-0-99" in stage.gateway.post("/ops/rescore", {"resend": True}, status=503)["error"]
 
 
 def test_rescoring_never_guesses(stage: Stage) -> None:
