@@ -107,11 +107,13 @@ def _injected_ns(evidence: Evidence, index: int, inject_ns: int) -> int:
 
 
 def _heal(evidence: Evidence, index: int) -> tuple[int | None, FaultHealed | None]:
-    """When the harness first ordered its own heal of the fault, and the last reply to any such order."""
-    orders = [(t, h) for t, h in evidence.issued(HealFault) if h.fault == index and h.why != CURE]
-    replies = [evidence.replies.get(heal.id) for _, heal in orders]
+    """When the fault's heal was first ordered, and the last reply: the harness's own, or the cure where none was needed after."""
+    orders = [(t_ns, heal) for t_ns, heal in evidence.issued(HealFault) if heal.fault == index]
+    own = [(t_ns, heal) for t_ns, heal in orders if heal.why != CURE]
+    chosen = own or orders
+    replies = (evidence.replies.get(heal.id) for _, heal in chosen)
     done = [reply for reply in replies if isinstance(reply, FaultHealed)]
-    return (orders[0][0] if orders else None), (done[-1] if done else None)
+    return (chosen[0][0] if chosen else None), (done[-1] if done else None)
 
 
 def _clear_for_good_ns(readings: tuple[WitnessRead, ...], seen: Witnessed) -> int | None:

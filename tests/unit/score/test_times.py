@@ -211,6 +211,28 @@ def test_an_action_cure_counts_only_from_its_action_on() -> None:
     assert card(refused).moments.t_repair is None
 
 
+def test_a_fault_that_its_cure_lifted_needs_no_heal_of_the_harness() -> None:
+    story = bad_model(plan(faults=(fault(cure=by_action(), damage=None),)), heal=False).act(9.0, Action.FAILOVER)
+    assert card(story).faults[0].healed is False
+    lifted = story.issue(9.4, c.HealFault, fault=0, why="cure")
+    story.add(e.FaultHealed(t_ns=ns(9.5), command=lifted, fault=0, from_ns=ns(9.4), undos=()))
+    found = card(story)
+    assert (found.faults[0].healed, found.faults[0].heal_undo_s, found.moments.t_end) == (True, 0.1, ns(13.5))
+
+
+def test_a_heal_that_failed_is_no_heal() -> None:
+    story = bad_model().without(lambda event: isinstance(event, e.FaultHealed))
+    assert card(story).faults[0].healed is False
+    failed = bad_model()
+    failed.told = [
+        msgspec.structs.replace(event, undos=(e.UndoApplied("alias", "risk/champion", "failed", "no answer"),))
+        if isinstance(event, e.FaultHealed)
+        else event
+        for event in failed.told
+    ]
+    assert card(failed).faults[0].healed is False
+
+
 def test_an_external_cause_is_never_repaired_and_censors_nothing() -> None:
     beyond = plan(faults=(fault(cure=Cure(CureKind.EXTERNAL)),), recover=None)
     scored = card(bad_model(beyond))
