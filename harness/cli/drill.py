@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.cli.places import placed
 from harness.contract.words import Arm, Kind
-from harness.errors import UsageError
+from harness.errors import UnsupportedError, UsageError
 from harness.history.events import AnyEvent
 from harness.observe.observers import Observers
 from harness.plan import make_plan
@@ -17,6 +18,8 @@ from harness.run.execute import Request
 from harness.spec.find import find_playbook, find_scenario, reference_target
 from harness.spec.load import LoadedPlaybook, LoadedScenario, LoadedTarget, load_playbook, load_scenario, load_target
 from harness.spec.plan import Plan
+
+PLAYBOOK = "playbook"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ def choose(
     described = load_target(Path(target) if target is not None else reference_target())
     responding: Responder = load("responder", responder)
     name = playbook or found.scenario.playbook
+    if responder == PLAYBOOK and name is None:
+        raise UsageError(
+            f"{found.where()}: this scenario names no playbook for the responder to follow",
+            hint="add `playbook: NAME` to it, or give --playbook FILE.md, or --responder none: nobody answers",
+        )
     read = load_playbook(_playbook_path(name, found.path)) if name is not None else None
     driver: Driver = load("target", described.spec.driver)
     kind = found.scenario.kind
@@ -54,21 +62,24 @@ def choose(
         raise UsageError(
             f"'{found.scenario.scenario}' is a {kind} scenario: it has the arms {kind} and control, not {chosen_arm}"
         )
-    plan = make_plan(
-        found.scenario,
-        scenario_digest=found.digest,
-        target_spec=described.spec,
-        inventory=driver.inventory(described.spec),
-        playbook=read.playbook if read is not None else None,
-        arm=chosen_arm,
-        seed=found.scenario.seed if seed is None else seed,
-        responder=responder,
-        responder_arguments={},
-        act_at_s=act_at_s,
-        faults=lambda fault: load("fault", fault),
-        target_digest=described.digest,
-        command=_command(scenario, target, chosen_arm, kind, seed, responder, playbook, act_at_s),
-    )
+    try:
+        plan = make_plan(
+            found.scenario,
+            scenario_digest=found.digest,
+            target_spec=described.spec,
+            inventory=driver.inventory(described.spec),
+            playbook=read.playbook if read is not None else None,
+            arm=chosen_arm,
+            seed=found.scenario.seed if seed is None else seed,
+            responder=responder,
+            responder_arguments={},
+            act_at_s=act_at_s,
+            faults=lambda fault: load("fault", fault),
+            target_digest=described.digest,
+            command=_command(scenario, target, chosen_arm, kind, seed, responder, playbook, act_at_s),
+        )
+    except (UsageError, UnsupportedError) as error:
+        raise placed(error, found) from None
     return Chosen(found, read, described, driver, responding, plan)
 
 

@@ -24,7 +24,13 @@ def command(target: str | None, instance: str, seed: int, as_json: bool) -> int:
     driver: Driver = load("target", described.spec.driver)
     began = time.monotonic()
     opened = driver.open(described.spec, folder=described.folder, instance=instance, seed=seed)
-    opened.up()
+    running = instance in driver.instances()
+    try:
+        opened.up()
+    except KeyboardInterrupt:
+        if not running:
+            opened.down()
+        raise
     took_s = time.monotonic() - began
     urls = {name: opened.endpoint(f"${{service.{name}.url}}") for name in described.spec.services}
     if as_json:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -33,13 +31,14 @@ def command(paths: tuple[Path, ...], target: str | None, as_json: bool) -> int:
         except InvalidFileError as error:
             problems.extend(error.problems)
         except HarnessError as error:
-            problems.append(f"{file}: {error.message}")
+            problems.extend(line if line.startswith(f"{file}:") else f"{file}: {line}" for line in _lines(error))
+    problems = list(dict.fromkeys(problems))  # a playbook's are found with its scenario's, too
     if as_json:
         click.echo(json.dumps({"files": len(files), "problems": problems}))
     else:
         for problem in problems:
             click.echo(problem)
-        click.echo(f"{len(files)} files, {len(problems)} problems", err=True)
+        click.echo(f"{_count(len(files), 'file')}, {_count(len(problems), 'problem')}", err=True)
     if not files:
         return int(Exit.NOTHING_SELECTED)
     return int(Exit.USAGE if problems else Exit.PASS)
@@ -47,21 +46,31 @@ def command(paths: tuple[Path, ...], target: str | None, as_json: bool) -> int:
 
 def _inside(folder: Path) -> list[Path]:
     found = sorted(folder.rglob("*.y*ml")) + sorted(folder.rglob("*.md"))
-    return [path for path in found if path.suffix in (".yaml", ".yml") or path.parent.name == "playbooks"]
+    ours = [path for path in found if path.suffix in (".yaml", ".yml") or path.parent.name == "playbooks"]
+    return [path for path in ours if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def _lines(error: HarnessError) -> list[str]:
+    """One problem a line; a line that only announces the others is none."""
+    lines = [line.strip() for line in error.message.splitlines()]
+    return [line for line in lines if not line.endswith(":")] or lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _check(file: Path, target: str | None) -> None:
     from harness.cli.drill import choose
-    from harness.spec.load import load_playbook, load_target
+    from harness.spec.load import load_playbook, load_scenario, load_target
 
     if file.suffix == ".md":
         load_playbook(file)
-        return
-    readers: dict[bool, Callable[[Path], Any]] = {
-        True: load_target,
-        False: lambda path: choose(str(path), target=target, arm=None, seed=None, responder="playbook"),
-    }
-    readers[_is_target(file)](file)
+    elif _is_target(file):
+        load_target(file)
+    else:
+        answered = load_scenario(file).scenario.playbook is not None
+        choose(str(file), target=target, arm=None, seed=None, responder="playbook" if answered else "none")
 
 
 def _is_target(file: Path) -> bool:

@@ -28,7 +28,7 @@ from harness.spec.target import TargetSpec
 from harness.spec.yaml_nodes import Place, parse_yaml
 
 PLAYBOOK_BYTES_MAX = 2**18
-_SCHEMA_HINT = "`drill schema` prints what is legal; `drill new` writes a file to start from"
+_SCHEMA_HINT = "`drill schema {}` prints what is legal"
 _FILES_LISTED_MAX = 1000
 
 
@@ -79,7 +79,7 @@ def load_scenario(path: Path | str) -> LoadedScenario:
         if scenario is not None and not problems:
             return LoadedScenario(scenario, text, digest(place.value), path, place)
         problems += wrong
-    refuse(shown(path), problems, hint=_SCHEMA_HINT)
+    refuse(shown(path), problems, hint=_SCHEMA_HINT.format("scenario"))
 
 
 def load_playbook(path: Path | str) -> LoadedPlaybook:
@@ -88,7 +88,7 @@ def load_playbook(path: Path | str) -> LoadedPlaybook:
     text = read_text(path, bytes_max=PLAYBOOK_BYTES_MAX)
     playbook, content, problems = read_playbook(text)
     if playbook is None or problems:
-        refuse(shown(path), problems, hint=_SCHEMA_HINT)
+        refuse(shown(path), problems, hint=_SCHEMA_HINT.format("playbook"))
     return LoadedPlaybook(playbook, text, digest(content), path)
 
 
@@ -103,7 +103,7 @@ def load_target(path: Path | str) -> LoadedTarget:
         problems += _wrong_files(place, path.parent)
         if spec is not None and not problems:
             return LoadedTarget(spec, text, digest(place.value), path, path.parent.resolve())
-    refuse(shown(path), problems, hint=_SCHEMA_HINT)
+    refuse(shown(path), problems, hint=_SCHEMA_HINT.format("target"))
 
 
 def digest(content: Json) -> str:

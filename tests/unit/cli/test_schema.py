@@ -15,7 +15,9 @@ PUBLISHED = ROOT / "docs" / "scorecard.schema.json"
 
 
 def test_the_published_schema_is_fresh():
-    assert PUBLISHED.read_text() == scorecard_schema(), "make it anew: drill schema scorecard > docs/scorecard.schema.json"
+    assert PUBLISHED.read_text() == scorecard_schema(), (
+        "make it anew: drill schema scorecard > docs/scorecard.schema.json"
+    )
 
 
 @pytest.mark.parametrize("card", sorted((ROOT / "fixtures" / "golden").glob("*.json")), ids=lambda path: path.stem)

@@ -1,0 +1,85 @@
+"""What `drill validate`, `plan` and `run` say of a scenario that can be read and can't be run: where it stands in the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.errors import Exit
+
+SCENARIO = """\
+scenario: mine
+kind: fault
+title: A link is slow
+incident: latency-spike
+faults:
+  - fault: link.latency
+    link: gateway-features
+    latency: 300ms
+expect:
+  mitigate: {within: 8s}
+budget: 20s
+"""
+
+
+def run(*words: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in words])
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(SCENARIO)
+    return path
+
+
+def test_a_scenario_without_playbook_is_valid(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("validate", scenario) == Exit.PASS
+    assert capsys.readouterr().err == "1 file, 0 problems\n"
+
+
+def test_the_playbook_responder_needs_a_playbook(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("plan", scenario) == Exit.USAGE
+    words = capsys.readouterr().err
+    assert f"{scenario}:1:1: this scenario names no playbook" in words
+    assert "--responder none" in words
+    assert run("plan", scenario, "--responder", "none") == Exit.PASS
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "words"),
+    [
+        ("link.latency", "link.latencies", "6:5", "Did you mean 'link.latency'?"),
+        ("link: gateway-features", "link: gateway-feature", "7:5", "Did you mean 'gateway-features'?"),
+        ("latency: 300ms", "latency: 300", "8:5", "300 is no duration"),
+        ("latency: 300ms", "latency: 300ms\n    jiter: 1ms", "9:5", "Did you mean 'jitter'?"),
+        ("budget: 20s", "budget: 20s\nload: stedy", "12:1", "Did you mean 'steady'?"),
+        ("budget: 20s", "budget: 20s\nallow: [{changed: confg}]", "12:9", "Did you mean 'config'?"),
+    ],
+)
+def test_what_cannot_be_planned_has_a_place(
+    scenario: Path, capsys: pytest.CaptureFixture[str], *, old: str, new: str, place: str, words: str
+) -> None:
+    scenario.write_text(SCENARIO.replace(old, new))
+    assert run("validate", scenario) == Exit.USAGE
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 1
+    assert told[0].startswith(f"{scenario}:{place}: ")
+    assert words in told[0]
+
+
+def test_all_problems_come_at_once_and_none_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = SCENARIO.replace("gateway-features", "nowhere").replace("300ms", "300")
+    (tmp_path / "mine.yaml").write_text(wrong)
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "workflow.yaml").write_text("on: push\n")
+    assert run("validate", tmp_path, tmp_path / "mine.yaml") == Exit.USAGE
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_an_empty_folder_selects_nothing(tmp_path: Path) -> None:
+    assert run("validate", tmp_path) == Exit.NOTHING_SELECTED
