@@ -38,7 +38,7 @@ def _planned(fault: PlannedFault, label: str) -> PlannedFault:
         components=(Component("link", fault.arguments["link"]),),
         look=Look(label=label, glyph="N"),
         witness_within_s=3.0,
-        witness_every_s=0.2,
+        witness_every_s=0.1,
     )
 
 
