@@ -1,7 +1,7 @@
 """The charts below the lanes, over the same time axis: objectives with their bounds, load, latency, the target's own gauges.
 
-Objectives: a dot for each sample, lines between them, the bound dashed, bad stretches shaded, missing values hatched. Load: steps over
-the buckets as recorded. What always holds: nothing is drawn where nothing was read.
+Objectives: a dot for each sample, lines between them, the bound dashed, bad stretches shaded, missing values hatched. Load:
+steps over the buckets as recorded. What always holds: nothing is drawn where nothing was read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from harness.report.series import LoadSeries, Point, Series, bad_stretches, gaps
 from harness.report.words import clock, number, plain
 from harness.spec.plan import PlannedSli
 
-HEIGHT = 84.0
-TOP, BOTTOM = 12.0, 74.0
-SIDE = 150.0
+HEIGHT = 90.0
+TOP, BOTTOM = 20.0, 80.0
+SIDE = 160.0
+NAME = 15.0
 DOTS_MAX = 160
 SHARES = frozenset({SliKind.AVAILABILITY, SliKind.CORRECTNESS, SliKind.FALLBACK_SHARE, SliKind.DECISION_QUALITY})
 TITLES = {
@@ -59,8 +60,8 @@ def objective_chart(scene: Scene, sli: PlannedSli, series: Series) -> Block:
             parts.append(rectangle(x0, x1, TOP - 6, BOTTOM - TOP + 10, class_="bad wash", told=told))
     parts += [line(0, span.y(bound), scene.scale.width, span.y(bound), class_="bound") for bound in bounds]
     parts += _lines(scene, series, span, class_="sli", bad=sli)
-    side = side_name(TITLES[sli.kind]) + label(0, 34, _bounds(sli), class_="quiet")
-    side += label(0, 49, _worst(sli, known), class_="quiet") + _scale_labels(span, sli.kind, bounds)
+    side = side_name(TITLES[sli.kind], NAME) + label(0, 31, _bounds(sli), class_="quiet")
+    side += label(0, 45, _worst(sli, known), class_="quiet") + _scale_labels(span, sli.kind, bounds)
     return Block(HEIGHT, side, Markup("").join(parts), str(sli.kind))
 
 
@@ -80,11 +81,11 @@ def load_charts(scene: Scene, load: LoadSeries) -> list[Block]:
             parts.append(rectangle(x0, x1, span.y(offered), span.y(ok) - span.y(offered), class_="bad wash", told=told))
         parts.append(line(x0, span.y(offered), x1, span.y(offered), class_="offered"))
     side = (
-        side_name("Load")
-        + label(0, 34, "line: offered", class_="quiet")
-        + label(0, 49, "filled: answered ok", class_="quiet")
+        side_name("Load", NAME)
+        + label(0, 31, "line: offered", class_="quiet")
+        + label(0, 45, "filled: answered ok", class_="quiet")
     )
-    side += _tick(TOP + 4, f"{number(top)}/s") + _tick(BOTTOM + 3, "0")
+    side += _tick(TOP + 8, f"{number(top)}/s") + _tick(BOTTOM + 3, "0")
     blocks = [Block(HEIGHT, side, Markup("").join(parts), "load")]
     if load.p95.known:
         blocks.append(_latency(scene, load))
@@ -101,9 +102,12 @@ def gauge_chart(scene: Scene, name: str, lines: Sequence[Series]) -> Block:
     for i, series in enumerate(lines):
         parts += _lines(scene, series, span, class_=f"gauge g{i}", told=series.name)
         if len(lines) > 1 and i < 4:
-            legend += label(0, 34 + 13 * i, plain(_short(series.name), limit=20), class_=f"legend t{i}")
+            legend += label(0, 31 + 13 * i, plain(_short(series.name), limit=20), class_=f"legend t{i}")
     side = (
-        side_name(plain(name, limit=24)) + legend + _tick(TOP + 4, number(span.high)) + _tick(BOTTOM + 3, number(low))
+        label(0, NAME, plain(name, limit=25), class_="name small")
+        + legend
+        + _tick(TOP + 8, number(span.high))
+        + _tick(BOTTOM + 3, number(low))
     )
     return Block(HEIGHT, side, Markup("").join(parts), name)
 
@@ -113,8 +117,12 @@ def _latency(scene: Scene, load: LoadSeries) -> Block:
     span = Range(0.0, top)
     parts = _lines(scene, load.p50, span, class_="gauge g1", told="p50")
     parts += _lines(scene, load.p95, span, class_="gauge g0", told="p95")
-    side = side_name("Load latency") + label(0, 34, "p95", class_="legend t0") + label(0, 47, "p50", class_="legend t1")
-    side += _tick(TOP + 4, _value(SliKind.LATENCY, top)) + _tick(BOTTOM + 3, "0")
+    side = (
+        side_name("Load latency", NAME)
+        + label(0, 31, "p95", class_="legend t0")
+        + label(0, 44, "p50", class_="legend t1")
+    )
+    side += _tick(TOP + 8, _value(SliKind.LATENCY, top)) + _tick(BOTTOM + 3, "0")
     return Block(HEIGHT, side, Markup("").join(parts), "load latency")
 
 

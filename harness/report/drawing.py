@@ -1,7 +1,7 @@
 """Hand-written SVG: elements, a time scale, ticks, and labels that don't run into each other.
 
-Rejected: a chart library (3 to 5 MB a page, and nothing without scripts). What always holds: everything that comes from a history is
-escaped here, in `element`, so no caller can forget it; numbers are written with one decimal, so the same run gives the same bytes.
+Rejected: a chart library (3 to 5 MB a page, and nothing without scripts). What always holds: everything that comes from a history
+is escaped here, in `element`, so no caller can forget it; numbers have one decimal, so the same run gives the same bytes.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from harness.contract.words import Effect
-from harness.history.events import FaultHealed, FaultPrepared, WitnessRead
+from harness.history.events import FaultHealed, FaultPrepared, UndoApplied, WitnessRead
 from harness.history.reader import History
 from harness.history.scorecard import FaultResult, Scorecard
 from harness.report.words import NOT_OBSERVED, arguments_text, clock, plain, seconds
@@ -58,7 +58,7 @@ def _sheet(history: History, plan: Plan, result: FaultResult, *, zero_ns: int) -
         name=fault.fault,
         label=plain(f"{fault.look.glyph} {fault.look.label}"),
         facts=facts,
-        readings=tuple(_telling(readings, result, zero_ns=zero_ns)),
+        readings=tuple(_telling(readings, zero_ns=zero_ns)),
         undos=tuple(_undos(history, result.index)),
     )
 
@@ -77,7 +77,7 @@ def _at(t_ns: int | None, zero_ns: int) -> str:
     return NOT_OBSERVED if t_ns is None else f"{clock(t_ns - zero_ns)} s"
 
 
-def _telling(readings: list[WitnessRead], result: FaultResult, *, zero_ns: int) -> list[WitnessLine]:
+def _telling(readings: list[WitnessRead], *, zero_ns: int) -> list[WitnessLine]:
     """The last before the effect, the first with it, the last with it, the first after it, the last of all."""
     present = [i for i, reading in enumerate(readings) if reading.effect is Effect.PRESENT]
     chosen: dict[int, str] = {}
@@ -120,7 +120,7 @@ def _where(kind: str, where: str) -> str:
     return plain(f"{kind} {where}")
 
 
-def _became(undo: object) -> str:
-    outcome = getattr(undo, "outcome", "")
-    error = getattr(undo, "error", "")
-    return plain(f"{outcome}{f': {error}' if error else ''}") if outcome else "not applied"
+def _became(undo: UndoApplied | None) -> str:
+    if undo is None:
+        return "not applied"
+    return plain(f"{undo.outcome}{f': {undo.error}' if undo.error else ''}")

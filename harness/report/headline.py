@@ -17,6 +17,7 @@ MEANS = {
     Verdict.NOT_EXPOSED: "The fault was there, but no traffic met it.",
     Verdict.INCONCLUSIVE: "What was recorded can't decide it.",
 }
+PAST = {"detect": "noticed", "mitigate": "mitigated", "recover": "recovered"}
 TONES = {Verdict.PASS: "good", Verdict.FAIL: "bad"}
 
 
@@ -44,7 +45,7 @@ def sentence(plan: Plan, card: Scorecard) -> str:
     if card.verdict in MEANS:
         return f"{MEANS[card.verdict]} {_joined(card.reasons)}".strip()
     if card.verdict is Verdict.FAIL:
-        return _joined(card.reasons)
+        return _failed(card)
     if plan.arm is not Arm.FAULT:
         what = "a benign change" if plan.arm is Arm.DECOY else "nothing injected"
         return f"With {what}, nothing paged, nobody changed anything and objectives held."
@@ -58,21 +59,38 @@ def sentence(plan: Plan, card: Scorecard) -> str:
     return f"All {len(card.criteria)} criteria met: {', '.join(told) or 'as expected'}."
 
 
+def _failed(card: Scorecard) -> str:
+    """What was missed, shortly: the reasons in full stand with the criteria."""
+    told = []
+    for one in card.criteria:
+        if one.answer is not Answer.MISSED:
+            continue
+        done = PAST.get(one.name)
+        if done is None or one.limit is None:
+            told.append(plain(one.reason, limit=140))
+        elif one.reading is None:
+            told.append(f"never {done} (limit {seconds(one.limit)})")
+        else:
+            told.append(f"{done} only after {seconds(one.reading)} (limit {seconds(one.limit)})")
+    told += [plain(reason, limit=140) for reason in card.reasons if reason.startswith("catastrophic")]
+    return _joined(tuple(told or card.reasons))
+
+
 def figures(plan: Plan, card: Scorecard) -> list[Figure]:
     """Four for a fault arm; for a control or a decoy what must stay quiet."""
     if plan.arm is not Arm.FAULT:
         return _quiet(card)
     acknowledge_s = plan.playbook.acknowledge_s if plan.playbook is not None else None
     told = [
-        _time(card, "ttd", limit_s=plan.detect.within_s if plan.detect is not None else None),
-        _time(card, "tta", limit_s=acknowledge_s),
-        _time(card, "ttm", limit_s=None, extra=_mitigated(plan, card)),
-        _time(card, "ttr", limit_s=plan.recover.within_s if plan.recover is not None else None),
+        _time(plan, card, "ttd", limit_s=plan.detect.within_s if plan.detect is not None else None),
+        _time(plan, card, "tta", limit_s=acknowledge_s),
+        _time(plan, card, "ttm", limit_s=None, extra=_mitigated(plan, card)),
+        _time(plan, card, "ttr", limit_s=plan.recover.within_s if plan.recover is not None else None),
     ]
     return told
 
 
-def _time(card: Scorecard, name: str, *, limit_s: float | None, extra: tuple[str, ...] = ()) -> Figure:
+def _time(plan: Plan, card: Scorecard, name: str, *, limit_s: float | None, extra: tuple[str, ...] = ()) -> Figure:
     short, long, span = words.TIME_NAMES[name]
     time: Time = getattr(card.times, name)
     below = [*extra]
@@ -126,10 +144,6 @@ def _quiet(card: Scorecard) -> list[Figure]:
         count("Changes", "false actions", card.false_actions),
         Figure("Objectives", "held throughout", value, "", (held.reason,) if held is not None else (), held_tone),
     ]
-
-
-def _ending(card: Scorecard) -> str:
-    return "budget" if card.end_reason == "budget" else "run ended,"
 
 
 def _joined(reasons: tuple[str, ...]) -> str:

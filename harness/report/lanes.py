@@ -1,7 +1,7 @@
 """The lanes of the figure: phases, fault, impact, alerts, responder, recovery, limits; all over one time axis.
 
-Each lane is a block of its own height with its name beside it. Marks differ by form as well as by colour, and each tells a pointer and
-a screen reader what it is.
+Each lane is a block of its own height with its name beside it. Marks differ by form as well as by colour, and each tells a
+pointer and a screen reader what it is.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _impact(scene: Scene) -> Block:
     if at.t_impact is None:
         plot = label(2, mid + 4, "no objective was lost", class_="quiet")
     else:
-        x0, x1 = scene.scale.x(at.t_impact), scene.scale.x(at.t_mitig or scene.end_ns)
+        x0, x1 = scene.scale.x(at.t_impact), scene.scale.x(at.t_mitig or at.t_end or scene.end_ns)
         until = f"{clock(at.t_mitig - scene.zero_ns)} s" if at.t_mitig is not None else "the end"
         told = f"objectives lost from {clock(at.t_impact - scene.zero_ns)} s to {until}"
         plot = rectangle(x0, x1, mid - BAR, 2 * BAR, class_="bad", told=told) + _bar_label(

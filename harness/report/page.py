@@ -1,8 +1,8 @@
 """report.html: the whole run on one page that is one file.
 
 Styles, pictures, data and the few lines of script are inside; nothing is fetched, and the page reads as well without the script,
-which only shows the values under the pointer. What others wrote is escaped by the template engine; a policy in the page forbids every
-script but its own, known by its digest, should anything ever slip through. The same history and scorecard give the same bytes.
+which only shows the values under the pointer. What others wrote is escaped by the template engine; a policy in the page forbids
+every script but its own, known by its digest, should anything ever slip through. The same run gives the same bytes.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from harness.report.series import Stretch
 from harness.report.telling import Happening, tell
 from harness.spec.plan import Plan
 
-PLOT_WIDTH = 900.0
+PLOT_WIDTH = 890.0
 BEFORE_NS = 3_000_000_000
 """How much of the time before the zero is shown at least, if it was recorded."""
 

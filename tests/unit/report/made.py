@@ -1,4 +1,4 @@
-"""A run told in full, for the views: drill bad-model-version at 50 requests a second, with gaps, tickets, gauges and hostile words."""
+"""A run told in full, for the views: bad-model-version at 50 requests a second, with a gap, tickets, gauges, hostile words."""
 
 from __future__ import annotations
 
