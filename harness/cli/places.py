@@ -15,9 +15,8 @@ from typing import TypeVar
 from harness.errors import HarnessError
 from harness.spec.load import LoadedScenario
 
-_SUBJECT = re.compile(
-    r"\s*([a-z_]+(?:\[\d+\])?(?:\.[a-z_]+)*)(?: \([\w.-]+\))?: (?:(?:argument|unknown \w+) '?)?([\w-]+)?"
-)
+_SUBJECT = re.compile(r"\s*([a-z_]+(?:\[\d+\])?(?:\.[a-z_]+)*)(?: \([\w.-]+\))?: ")
+_KEY = re.compile(r"(?:unknown )?argument '([\w-]+)'|unknown (\w+) |([\w-]+): ")
 _STEP = re.compile(r"[a-z_]+|\d+")
 
 Error = TypeVar("Error", bound=HarnessError)
@@ -34,6 +33,7 @@ def _line(line: str, scenario: LoadedScenario) -> str:
     if subject is None or subject[1].partition("[")[0].partition(".")[0] not in scenario.place.within:
         return line
     steps: list[str | int] = [int(step) if step.isdigit() else step for step in _STEP.findall(subject[1])]
-    if subject[2]:
-        steps.append(subject[2])  # a fault's argument; where there is none of that name, its parent's place is told
+    key = _KEY.match(line, subject.end())
+    if key is not None:
+        steps += [name for name in key.groups() if name]  # a name that isn't in the file is passed over
     return f"{scenario.where(*steps)}: {line.strip()}"

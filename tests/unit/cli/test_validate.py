@@ -53,7 +53,7 @@ def test_the_playbook_responder_needs_a_playbook(scenario: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("old", "new", "place", "words"),
     [
-        ("link.latency", "link.latencies", "6:5", "Did you mean 'link.latency'?"),
+        ("fault: link.latency", "fault: link.latencyy", "6:5", "Did you mean 'link.latency'?"),
         ("link: gateway-features", "link: gateway-feature", "7:5", "Did you mean 'gateway-features'?"),
         ("latency: 300ms", "latency: 300", "8:5", "300 is no duration"),
         ("latency: 300ms", "latency: 300ms\n    jiter: 1ms", "9:5", "Did you mean 'jitter'?"),
