@@ -101,10 +101,10 @@ def _time(plan: Plan, card: Scorecard, name: str, *, limit_s: float | None, extr
     if time.value_s is None:
         return Figure(short, long, "-", "", (time.reason or words.NOT_OBSERVED, *below), told=span)
     if time.censored:
-        why = f"{plain(time.reason)}; watched for {seconds(time.value_s)}"
-        return Figure(
-            short, long, "never", f"({_ending(card)} {seconds(time.value_s)})", (why, *below), "bad", told=span
-        )
+        budget = f"(budget {plan.budget_s:g} s)" if card.end_reason == "budget" else ""
+        why = plain(time.reason, limit=60)
+        watched = f"watched for {seconds(time.value_s)}"
+        return Figure(short, long, "never", budget, (why, watched, *below), "bad", told=span)
     tone = "" if limit_s is None else "good" if time.value_s <= limit_s else "bad"
     track = max(limit_s or 0.0, time.value_s) or 1.0
     return Figure(
