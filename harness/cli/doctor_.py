@@ -50,17 +50,19 @@ def command(as_json: bool) -> int:
 
 
 def _leftovers() -> tuple[bool, str]:
-    from harness.cli.ledgers import alive, open_ledgers
+    from harness.cli.ledgers import open_ledgers
     from harness.run.ledger import standing
 
     left, running = [], 0
     for ledger in open_ledgers():
         stands = standing(ledger.entries())
-        if stands.opened is not None and alive(stands.opened):
+        if stands.opened is not None and stands.opened.alive:
             running += 1
         else:
             points = [f"{undo.point.kind} {undo.point.where}" for secured in stands.open for undo in secured.undos]
-            left.append(f"run {ledger.path.stem}: {', '.join(points) or 'not closed'}")
+            if stands.opened is not None and stands.opened.owns_instance:
+                points.append(f"instance '{stands.opened.instance}', which it had brought up")
+            left.append(f"run {ledger.path.stem}: {', '.join(points) or 'it was never closed'}")
     if left:
         return False, "; ".join(left)
     return True, f"nothing is left behind; {running} runs under way" if running else "nothing is left behind"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 
-from harness.contract.undo import Undo, UndoOutcome
+from harness.errors import HarnessError
 from harness.plugin import Driver, load
-from harness.run.ledger import Closed, Ledger, Opened, heal, standing
+from harness.run.ledger import Closed, Ledger, standing
+from harness.run.reaper import heal_locked, take_down
 from harness.state import ledger_dir
 
 
@@ -43,7 +45,7 @@ class Healing:
 def open_ledgers(run: str | None = None) -> list[Ledger]:
     """Ledgers with something standing open, oldest first; only that of `run` where it is named."""
     found = []
-    for path in sorted(ledger_dir().glob("*.jsonl"), key=lambda path: path.stat().st_mtime):
+    for path in sorted(ledger_dir().glob("*.jsonl"), key=_written):
         if run is not None and path.stem != run:
             continue
         ledger = Ledger(path)
@@ -53,39 +55,31 @@ def open_ledgers(run: str | None = None) -> list[Ledger]:
     return found
 
 
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # its run ended in this very moment
+        return 0.0
+
+
 def heal_ledger(ledger: Ledger) -> Healing:
     """Heals one; a ledger that is clean afterwards is closed and removed."""
     stands = standing(ledger.entries())
     opened = stands.opened
-    if opened is None:
-        ledger.path.unlink()
+    if opened is None:  # a crash before its first line was whole: nothing was done by it
+        ledger.path.unlink(missing_ok=True)
         return Healing(run=ledger.path.stem, instance="", undone=0, failures=())
-    if alive(opened):
+    if opened.alive:
         return Healing(run=opened.run, instance=opened.instance, undone=0, failures=(), alive=True)
     driver: Driver = load("target", opened.driver)
-    running = opened.instance in driver.instances()
-
-    def undo(item: Undo) -> UndoOutcome:
-        return driver.attach(opened.instance).undo(item) if running else UndoOutcome.GONE
-
-    failures = tuple(heal(ledger, undo, by="drill heal"))
+    try:
+        failures = heal_locked(ledger, opened, driver, by="drill heal")
+    except HarnessError as error:
+        failures = [error.message]
     if not failures:
-        ledger.append(Closed(by="drill heal"))
-        ledger.path.unlink()
-    return Healing(run=opened.run, instance=opened.instance, undone=len(stands.open), failures=failures)
-
-
-def alive(opened: Opened) -> bool:
-    """Whether the run that owns a ledger still lives: its process, or its instance's lock, is held by that run."""
-    try:
-        os.kill(opened.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        with open(f"/proc/{opened.pid}/cmdline", "rb") as words:
-            said = words.read()
-            return any(word in said for word in (b"drill", b"harness", b"pytest"))
-    except OSError:
-        return False
+        failures = take_down(opened, driver)
+    if not failures:
+        with contextlib.suppress(OSError):
+            ledger.append(Closed(by="drill heal"))
+        ledger.close(Path(opened.run_dir))
+    return Healing(run=opened.run, instance=opened.instance, undone=len(stands.open), failures=tuple(failures))

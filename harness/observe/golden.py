@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from typing import Any
 
 import msgspec
@@ -18,10 +18,14 @@ import urllib3
 from harness.clock import now_ns
 from harness.contract.words import SliKind
 from harness.history.events import Sample
+from harness.observe.asking import NoAnswerError
+from harness.observe.asking import ask as ask_bounded
 from harness.observe.config import GoldenConfig, GoldenRequest
 
 LATENCY_QUANTILE = 0.75
 BODY_MAX = 1 << 20
+SLACK_S = 0.25
+"""How much longer than a request's own time limit a sample waits for it."""
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -36,29 +40,33 @@ def ask(pool: urllib3.PoolManager, config: GoldenConfig, request: GoldenRequest)
     """Sends one golden request; whatever goes wrong is an answer too: not ok."""
     began = now_ns()
     try:
-        response = pool.request(
+        answer = ask_bounded(
+            pool,
             request.method,
             config.base_url + request.path,
             body=None if request.body is None else json.dumps(request.body).encode(),
-            headers={"Content-Type": "application/json"},
-            timeout=urllib3.Timeout(total=config.timeout_s),
-            retries=False,
+            timeout_s=config.timeout_s,
+            bytes_max=BODY_MAX,
         )
         seconds = (now_ns() - began) / 1e9
-        if not 200 <= response.status < 300 or seconds > config.timeout_s:
+        if not 200 <= answer.status < 300 or seconds > config.timeout_s:
             return Answered(seconds=seconds, ok=False)
-        answer = json.loads(response.data[:BODY_MAX])
-    except (urllib3.exceptions.HTTPError, OSError, ValueError):
+        told = json.loads(answer.body)
+    except (NoAnswerError, ValueError, RecursionError):
         return Answered(seconds=(now_ns() - began) / 1e9, ok=False)
-    return Answered(seconds=seconds, ok=True, answer=answer if isinstance(answer, dict) else {})
+    return Answered(seconds=seconds, ok=True, answer=told if isinstance(told, dict) else {})
 
 
 def sample(pool: urllib3.PoolManager, config: GoldenConfig, executor: Executor) -> Sample:
-    """Sends all golden requests at once and judges them."""
+    """Sends all golden requests at once and judges them. What isn't answered by the end of the time limit is given up."""
     began = now_ns()
-    answers = list(executor.map(lambda request: ask(pool, config, request), config.requests))
+    sent = [executor.submit(ask, pool, config, request) for request in config.requests]
+    answered, given_up = wait(sent, timeout=config.timeout_s + SLACK_S)
+    for future in given_up:
+        future.cancel()
     ended = now_ns()
-    judged = judge(config, answers)
+    lost = Answered(seconds=(ended - began) / 1e9, ok=False)
+    judged = judge(config, [future.result() if future in answered else lost for future in sent])
     return msgspec.structs.replace(judged, t_ns=ended, res_ns=ended - began)
 
 

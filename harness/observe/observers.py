@@ -13,7 +13,7 @@ import msgspec
 from harness.contract.words import SliKind
 from harness.errors import EnvironmentProblem
 from harness.history.events import AnyEvent, Note
-from harness.observe.child import Child
+from harness.observe.child import SILENT_S_MAX, Child
 from harness.observe.config import (
     COLLECTED,
     GoldenConfig,
@@ -51,7 +51,16 @@ class Observers:
         self.fill = fill
         self._put = put
         self._collected = threading.Event()
-        self._prober = Child("prober", "harness.observe.prober", log=logs / "prober.log", put=self._take)
+        self._unread: list[str] = []
+        self._stopping = threading.Lock()
+        golden = spec.golden
+        self._prober = Child(
+            "prober",
+            "harness.observe.prober",
+            log=logs / "prober.log",
+            put=self._take,
+            silent_s_max=max(SILENT_S_MAX, 3 * golden.every + 2 * golden.timeout) if golden is not None else None,
+        )
         self._load = Child("load", "harness.observe.loadgen", log=logs / "load.log", put=put)
         self._pager: PagerSink | None = None
         self._scraper: Scraper | None = None
@@ -79,28 +88,34 @@ class Observers:
             self._scraper = Scraper(self.fill(self.spec.metrics), self.spec.charts, put=self._put)
             self._scraper.start()
         deadline = time.monotonic() + FIRST_S
-        for child in (self._prober, self._load) if self.plan.load is not None else (self._prober,):
-            if not child.first.wait(max(0.0, deadline - time.monotonic())):
-                raise EnvironmentProblem(f"the {child.name} gave nothing within {FIRST_S:g} s")
+        for child in self._children():
+            child.wait_first(deadline - time.monotonic())
 
     def collect(self) -> None:
-        """Reads all record readings to their end. Raises `EnvironmentProblem` when that took too long."""
+        """Reads all record readings to their end. Raises `EnvironmentProblem` naming those that could not be."""
         self._collected.clear()
         self._prober.say(b"collect")
         if not self._collected.wait(COLLECT_S):
             raise EnvironmentProblem(f"the record readings could not be read to their end within {COLLECT_S:g} s")
+        if self._unread:
+            raise EnvironmentProblem(f"could not be read to their end: {', '.join(self._unread)}")
 
     def stop(self) -> None:
-        """Stops all; idempotent."""
-        for child in (self._load, self._prober):
-            child.stop()
-        if self._scraper is not None:
-            self._scraper.stop()
-        if self._pager is not None:
-            self._pager.stop()
+        """Stops all, and returns when all have stopped; idempotent, also side by side."""
+        with self._stopping:
+            for child in self._children():
+                child.stop()
+            if self._scraper is not None:
+                self._scraper.stop()
+            if self._pager is not None:
+                self._pager.stop()
+
+    def _children(self) -> tuple[Child, ...]:
+        return (self._load, self._prober) if self.plan.load is not None else (self._prober,)
 
     def _take(self, event: AnyEvent) -> None:
         if isinstance(event, Note) and event.text == COLLECTED:
+            self._unread = [str(name) for name in event.data.get("unread", ())]
             self._collected.set()
         self._put(event)
 

@@ -1,18 +1,16 @@
 """The pager sink: where the target's own monitoring sends its alerts, as Alertmanager webhooks (version 4).
 
-The moment that counts is when a request came in, so it is stamped before anything is parsed. When it fired (`startsAt`) and
-when its condition became true (`activeAt`, asked of the target's rules API) are converted by a clock pair, with its error.
-Junk is answered 400 and changes nothing; bodies, alerts and connections are bounded.
+The moment that counts is when a request came in, so it is stamped before anything is parsed or asked. When it fired
+(`startsAt`) and when its condition became true (`activeAt`, asked of the target's rules API) are converted by a clock pair,
+with its error. Junk is answered 400 and changes nothing. A flood is cut off after `ALERTS_RUN_MAX`, and the history says so.
 """
 
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import urllib3
@@ -20,13 +18,21 @@ import urllib3
 from harness.clock import clock_pair, now_ns
 from harness.contract.words import Severity
 from harness.errors import EnvironmentProblem
-from harness.history.events import AlertReceived, AnyEvent, ClockPair
+from harness.history.events import AlertReceived, AnyEvent, ClockPair, Note
+from harness.observe.asking import NoAnswerError, ask
+from harness.observe.webhooks import FullError, WebhookServer
 from harness.spec.plan import PlannedRule
 
-BODY_MAX = 1 << 20
 ALERTS_MAX = 200
+"""In one webhook."""
+ALERTS_RUN_MAX = 5_000
+LABELS_MAX = 50
 TEXT_MAX = 500
-ACTIVE_TIMEOUT_S = 0.5
+ACTIVE_TIMEOUT_S = 0.25
+ACTIVE_BYTES_MAX = 4 << 20
+
+Active = Mapping[frozenset[tuple[str, str]], str]
+"""`activeAt` of a series, by its labels."""
 
 
 class PagerSink:
@@ -45,12 +51,15 @@ class PagerSink:
         self.active_url = active_url
         self.put = put
         self._pool = urllib3.PoolManager(maxsize=4)
-        self._server: ThreadingHTTPServer | None = None
+        self._server: WebhookServer | None = None
+        self._counting = threading.Lock()
+        self._taken = 0
+        self._dropped = 0
 
     def start(self) -> None:
         """Begins to listen. Raises `EnvironmentProblem` where the port is taken."""
         try:
-            self._server = _Server(("127.0.0.1", self.port), _handler(self))
+            self._server = WebhookServer(self.port, self.receive)
         except OSError as error:
             raise EnvironmentProblem(
                 f"the pager sink can't listen on 127.0.0.1:{self.port}: {error.strerror}"
@@ -60,33 +69,44 @@ class PagerSink:
 
     def stop(self) -> None:
         """Idempotent."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        if self._dropped:
+            words = f"{self._dropped} alerts were dropped: more came than the pager takes in"
+            self.put(Note(t_ns=now_ns(), src="pager", text=words, data={"dropped": self._dropped}))
 
     def receive(self, body: bytes, received_ns: int) -> int:
-        """Takes one webhook in; gives how many alerts it held. Raises ValueError for what is none."""
+        """Takes one webhook in; gives how many alerts it held. Raises ValueError for what is none, `FullError` in a flood."""
         data = json.loads(body)
         alerts = data.get("alerts") if isinstance(data, dict) else None
         if not isinstance(alerts, list) or not all(isinstance(alert, dict) for alert in alerts):
             raise ValueError("no Alertmanager webhook: `alerts` must be a list of objects")
+        kept = alerts[: self._admitted(len(alerts))]
+        if alerts and not kept:
+            raise FullError
         at_ns, wall, error = clock_pair()
-        active = self._active_times() if any(alert.get("status") == "firing" for alert in alerts) else {}
-        events = [
-            self._event(alert, received_ns, offset=at_ns - wall, error_ns=error, active=active)
-            for alert in alerts[:ALERTS_MAX]
-        ]
+        active = self._active_times() if any(alert.get("status") == "firing" for alert in kept) else {}
+        events = [self._event(alert, received_ns, offset=at_ns - wall, error_ns=error, active=active) for alert in kept]
         self.put(ClockPair(t_ns=at_ns, src="pager", source="wall", wall_ns=wall, error_ns=error))
         for event in events:
             self.put(event)
         return len(events)
 
+    def _admitted(self, offered: int) -> int:
+        """How many of these are taken in."""
+        with self._counting:
+            admitted = max(0, min(offered, ALERTS_MAX, ALERTS_RUN_MAX - self._taken))
+            self._taken += admitted
+            self._dropped += offered - admitted
+        return admitted
+
     def _event(
-        self, alert: Mapping[str, Any], received_ns: int, *, offset: int, error_ns: int, active: Mapping[str, str]
+        self, alert: Mapping[str, Any], received_ns: int, *, offset: int, error_ns: int, active: Active
     ) -> AlertReceived:
         raw = alert.get("labels")
-        labels = {str(k): str(v)[:TEXT_MAX] for k, v in raw.items()} if isinstance(raw, dict) else {}
+        labels = _texts(raw)
         name = labels.get("alertname", "")
         status = alert.get("status")
         if not name or status not in ("firing", "resolved"):
@@ -106,73 +126,45 @@ class PagerSink:
             summary=str(summary)[:TEXT_MAX],
             fingerprint=str(alert.get("fingerprint", ""))[:TEXT_MAX],
             starts_ns=_converted(alert.get("startsAt"), offset),
-            active_ns=_converted(active.get(name), offset),
+            active_ns=_converted(_active_at(active, labels), offset),
             clock_error_ns=error_ns,
         )
 
-    def _active_times(self) -> dict[str, str]:
-        """`activeAt` by rule name, as the target's rules API has it now; empty where it can't be asked."""
+    def _active_times(self) -> Active:
+        """`activeAt` of every series, as the target's rules API has it now; empty where it can't be asked."""
         if self.active_url is None:
             return {}
         try:
-            response = self._pool.request(
-                "GET", self.active_url, timeout=urllib3.Timeout(total=ACTIVE_TIMEOUT_S), retries=False
-            )
-            alerts = json.loads(response.data)["data"]["alerts"]
-            return {alert["labels"]["alertname"]: alert["activeAt"] for alert in alerts}
-        except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError, TypeError):
+            answer = ask(self._pool, "GET", self.active_url, timeout_s=ACTIVE_TIMEOUT_S, bytes_max=ACTIVE_BYTES_MAX)
+            alerts = json.loads(answer.body)["data"]["alerts"]
+            return {frozenset(_texts(alert["labels"]).items()): str(alert["activeAt"]) for alert in alerts}
+        except (NoAnswerError, ValueError, KeyError, TypeError, RecursionError):
             return {}
+
+
+def _texts(raw: Any) -> dict[str, str]:
+    """Labels as short texts, whatever they were sent as."""
+    if not isinstance(raw, dict):
+        return {}
+    return {str(key)[:TEXT_MAX]: str(value)[:TEXT_MAX] for key, value in list(raw.items())[:LABELS_MAX]}
+
+
+def _active_at(active: Active, labels: Mapping[str, str]) -> str | None:
+    """Of the series with these labels; by the rule's name alone where that names one series (labels may be added on the way)."""
+    found = active.get(frozenset(labels.items()))
+    if found is not None:
+        return found
+    named = ("alertname", labels.get("alertname", ""))
+    of_rule = [at for series, at in active.items() if named in series]
+    return of_rule[0] if len(of_rule) == 1 else None
 
 
 def _converted(text: Any, offset_ns: int) -> int | None:
     """An RFC 3339 time as ns of this host's monotonic clock; None for what is no time, or Go's zero time."""
     try:
         moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        if moment.tzinfo is None or not 2000 <= moment.year < 2200:
+            return None
+        return round(moment.timestamp() * 1e6) * 1000 + offset_ns
+    except (TypeError, ValueError, OverflowError):
         return None
-    if moment.tzinfo is None or moment.year < 2000:
-        return None
-    return round(moment.timestamp() * 1e6) * 1000 + offset_ns
-
-
-class _Server(ThreadingHTTPServer):
-    """Binds with SO_REUSEPORT, so that a target's reservation of the port can stand beside it."""
-
-    daemon_threads = True
-    request_queue_size = 64
-
-    def server_bind(self) -> None:
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        super().server_bind()
-
-
-def _handler(sink: PagerSink) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        """POST anywhere: a webhook. Everything else is refused."""
-
-        protocol_version = "HTTP/1.1"
-        timeout = 10
-
-        def do_POST(self) -> None:
-            received = now_ns()
-            length = self.headers.get("Content-Length", "")
-            if not length.isdigit() or int(length) > BODY_MAX:
-                self._say(413 if length.isdigit() else 411)
-                self.close_connection = True
-                return
-            try:
-                sink.receive(self.rfile.read(int(length)), received)
-            except (ValueError, RecursionError, TypeError):
-                self._say(400)
-                return
-            self._say(200)
-
-        def _say(self, status: int) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: alerts are in the history."""
-
-    return Handler

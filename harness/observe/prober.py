@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,8 +19,10 @@ import msgspec
 import urllib3
 
 from harness.clock import now_ns
+from harness.contract.undo import Json
 from harness.contract.words import SliKind
 from harness.history.events import AnyEvent, Note
+from harness.history.lines import encode_line
 from harness.observe.config import COLLECTED, ProberConfig
 from harness.observe.golden import sample
 from harness.observe.quality import QualityWindow
@@ -27,6 +30,8 @@ from harness.observe.readings import Follower
 
 IN_FLIGHT_MAX = 4
 """Samples that may be under way at once: enough for answers that take as long as their time limit."""
+COLLECT_S = 3.0
+"""How long reading to the end may take; the run waits a second longer."""
 
 
 class Prober:
@@ -37,7 +42,7 @@ class Prober:
         self.quality = QualityWindow(config.quality) if config.quality is not None else None
         self._pool = urllib3.PoolManager(num_pools=16, maxsize=64, block=False)
         self._followers = [Follower(reading, self._pool) for reading in config.readings]
-        self._reading = threading.Lock()
+        self._reading = [threading.Lock() for _ in self._followers]
         self._writing = threading.Lock()
         self._samples = threading.BoundedSemaphore(IN_FLIGHT_MAX)
         self._ended = threading.Event()
@@ -48,20 +53,37 @@ class Prober:
         if self.config.golden is not None:
             requests = len(self.config.golden.requests)
             self._senders = ThreadPoolExecutor(max_workers=requests * IN_FLIGHT_MAX)
-            self._samplers = ThreadPoolExecutor(max_workers=IN_FLIGHT_MAX)
             threads.append(self._every(self.config.golden.every_s, self._start_sample, 0))
         for thread in threads:
             thread.start()
+        self.put(Note(t_ns=now_ns(), src="prober", text="observing"))
         for line in sys.stdin:
             if line.strip() == "collect":
-                for index in range(len(self._followers)):
-                    self._follow(index)
-                self.put(Note(t_ns=now_ns(), src="prober", text=COLLECTED))
+                self._collect()
         self._ended.set()
 
+    def _collect(self) -> None:
+        """Every reading to its end, side by side: one that isn't answered keeps no other waiting. Names those it couldn't."""
+        threads = [self._thread(self._follow, index, True) for index in range(len(self._followers))]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + COLLECT_S
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        unread: list[Json] = [
+            follower.config.name
+            for follower, thread in zip(self._followers, threads, strict=True)
+            if thread.is_alive() or not follower.at_end
+        ]
+        self.put(Note(t_ns=now_ns(), src="prober", text=COLLECTED, data={"unread": unread}))
+
     def put(self, event: AnyEvent) -> None:
-        """One event a line; when nobody reads any more, the process ends."""
-        line = msgspec.json.encode(event) + b"\n"
+        """One event a line; when nobody reads any more, the process ends. What can't be written is said, not passed over."""
+        try:
+            line = encode_line(event)
+        except (RecursionError, TypeError, ValueError) as error:
+            words = f"an event of {event.src} can't be written: {type(error).__name__}"
+            line = encode_line(Note(t_ns=event.t_ns, src="prober", text=words))
         with self._writing:
             try:
                 _write_all(line)
@@ -75,12 +97,24 @@ class Prober:
                 do(argument)
                 due = max(due + every_s, time.monotonic())
 
-        return threading.Thread(target=on_schedule, daemon=True)
+        return self._thread(on_schedule)
+
+    def _thread(self, do: Callable[..., None], *arguments: object) -> threading.Thread:
+        """A thread whose defect ends the process: an observer that goes silent must be missed, not taken for a quiet world."""
+
+        def loudly() -> None:
+            try:
+                do(*arguments)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+
+        return threading.Thread(target=loudly, daemon=True)
 
     def _start_sample(self, _: int) -> None:
         """Begins a sample at its scheduled time, whether or not those before have ended."""
         if self._samples.acquire(blocking=False):
-            self._samplers.submit(self._sample)
+            self._thread(self._sample).start()
 
     def _sample(self) -> None:
         assert self.config.golden is not None, "only begun where there are golden requests"
@@ -93,10 +127,10 @@ class Prober:
             taken = msgspec.structs.replace(taken, values={**taken.values, SliKind.DECISION_QUALITY: value})
         self.put(taken)
 
-    def _follow(self, index: int) -> None:
+    def _follow(self, index: int, to_end: bool = False) -> None:
         follower = self._followers[index]
-        with self._reading:
-            found = follower.read()
+        with self._reading[index]:
+            found = follower.read(to_end=to_end)
         for event in found:
             if self.quality is not None and event.reading == self.quality.config.truth:
                 self.quality.take_truth(event.records)

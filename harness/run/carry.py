@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
 from harness.clock import now_ns
 from harness.contract.faults import Prepared
 from harness.contract.undo import Undo, UndoOutcome
-from harness.errors import HarnessError
+from harness.errors import EnvironmentProblem, HarnessError
 from harness.history.commands import (
     Act,
     AnyCommand,
@@ -97,10 +98,19 @@ class Carrier:
         self.release = release
         self.prepared: dict[int, Prepared] = {}
         self._locks = [threading.Lock() for _ in faults]
+        self._abandoned = threading.Event()
 
     def carry(self, command: AnyCommand) -> None:
         """Begins to carry a command out; returns at once."""
         threading.Thread(target=self._carry, args=(command,), daemon=True, name=f"carry-{command.id}").start()
+
+    def abandon(self) -> None:
+        """Injects nothing from now on, and returns when no injection is under way any more, or its time limit is over."""
+        self._abandoned.set()
+        deadline = time.monotonic() + LIMITS_S[InjectFault]
+        for lock in self._locks:
+            if lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                lock.release()
 
     def _carry(self, command: AnyCommand) -> None:
         began = now_ns()
@@ -126,8 +136,9 @@ class Carrier:
                 self.release()
             case TakeSnapshot():
                 snapshot = self.target.snapshot()
+                ended = now_ns()
                 return SnapshotTaken(
-                    t_ns=now_ns(), res_ns=now_ns() - began, command=command.id, which=command.which, snapshot=snapshot
+                    t_ns=ended, res_ns=ended - began, command=command.id, which=command.which, snapshot=snapshot
                 )
             case PrepareFault():
                 return self._prepare(command, began)
@@ -140,21 +151,29 @@ class Carrier:
                 return self._heal(command)
             case Act():
                 result = self.target.act(command.action, command.arguments)
-                return ActionDone(t_ns=now_ns(), command=command.id, from_ns=began, ok=True, result=result)
+                ended = now_ns()
+                return ActionDone(
+                    t_ns=ended, res_ns=ended - began, command=command.id, from_ns=began, ok=True, result=result
+                )
             case Observe():
                 result = self.target.observe(command.observation, command.arguments)
-                return ObservationDone(t_ns=now_ns(), command=command.id, from_ns=began, ok=True, result=result)
+                ended = now_ns()
+                return ObservationDone(
+                    t_ns=ended, res_ns=ended - began, command=command.id, from_ns=began, ok=True, result=result
+                )
             case _:
                 raise AssertionError(f"{type(command).__name__} needs no carrying out")
-        return Done(t_ns=now_ns(), res_ns=now_ns() - began, command=command.id, from_ns=began)
+        ended = now_ns()
+        return Done(t_ns=ended, res_ns=ended - began, command=command.id, from_ns=began)
 
     def _prepare(self, command: PrepareFault, began: int) -> AnyEvent:
         index = command.fault
         prepared = self.faults[index].prepare(self.plan.faults[index], self.target)
         self.prepared[index] = prepared
+        ended = now_ns()
         return FaultPrepared(
-            t_ns=now_ns(),
-            res_ns=now_ns() - began,
+            t_ns=ended,
+            res_ns=ended - began,
             command=command.id,
             fault=index,
             undos=prepared.undos,
@@ -164,6 +183,8 @@ class Carrier:
     def _inject(self, command: InjectFault) -> AnyEvent:
         index = command.fault
         with self._locks[index]:
+            if self._abandoned.is_set():
+                raise EnvironmentProblem("the run is over: nothing is injected any more")
             began = now_ns()
             receipt = self.faults[index].inject(self.plan.faults[index], self.prepared[index], self.target)
             ended = now_ns()
@@ -199,11 +220,12 @@ class Carrier:
 
 def _failed(command: AnyCommand, began: int, error: str, log: tuple[str, ...]) -> AnyEvent:
     """The event that says that a command could not be carried out, in the shape its asker expects."""
-    t_ns = now_ns()
+    ended = now_ns()
+    res = ended - began
     match command:
         case Act():
-            return ActionDone(t_ns=t_ns, command=command.id, from_ns=began, ok=False, error=error)
+            return ActionDone(t_ns=ended, res_ns=res, command=command.id, from_ns=began, ok=False, error=error)
         case Observe():
-            return ObservationDone(t_ns=t_ns, command=command.id, from_ns=began, ok=False, error=error)
+            return ObservationDone(t_ns=ended, res_ns=res, command=command.id, from_ns=began, ok=False, error=error)
         case _:
-            return Failed(t_ns=t_ns, command=command.id, from_ns=began, error=error, log=tuple(log))
+            return Failed(t_ns=ended, res_ns=res, command=command.id, from_ns=began, error=error, log=tuple(log))

@@ -11,23 +11,17 @@ import os
 import platform
 import secrets
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
-from typing import Protocol, runtime_checkable
 
 import msgspec
 
 import harness
 from harness.clock import now_ns, wall_ns
-from harness.errors import DirtyError, EnvironmentProblem, NotWritableError
+from harness.errors import DirtyError, HarnessError, NotWritableError
 from harness.history.commands import Finish
-from harness.history.events import AnyEvent, SignalReceived
+from harness.history.events import AnyEvent
 from harness.history.header import HISTORY_SCHEMA, MACHINE_VERSION, Header
 from harness.history.writer import HistoryWriter
 from harness.plugin import Fault, Responder, Target
@@ -36,23 +30,17 @@ from harness.run.inbox import Inbox
 from harness.run.keeper import Keeper
 from harness.run.ledger import Closed, Ledger, Opened, heal
 from harness.run.live import LiveDriver, View
+from harness.run.lock import Lockable
 from harness.run.machine import Conductor
-from harness.run.reaper import FAREWELL
+from harness.run.reaping import reaper
+from harness.run.signals import as_events
 from harness.run.witnesses import Witnesses
 from harness.spec.plan import Plan
 from harness.state import ledger_dir
+from harness.target.embedded.processes import start_time
 
 ROOM_BYTES = 16 * 2**20
 """What must be free for a history before anything is injected."""
-REAPER_READY_S = 15.0
-
-
-@runtime_checkable
-class Lockable(Protocol):
-    """A target of which one run at a time may have the use."""
-
-    def acquire(self, run: str) -> None: ...
-    def release(self) -> None: ...
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -84,32 +72,49 @@ def execute(request: Request, view: View, *, running: bool) -> Executed:
     """Runs a plan. `running`: whether the instance was up before. Raises `EnvironmentProblem`, `NotWritableError`,
     `TargetBusyError`; whatever is raised, all that was injected has been healed, or `DirtyError` says what was not."""
     run = secrets.token_hex(4)
-    folder = _make_folder(request, run)
-    target = request.target
-    if isinstance(target, Lockable):
-        target.acquire(run)
-    try:
-        owns = not running and not request.keep
-        opened = Opened(
-            run=run,
-            pid=os.getpid(),
-            driver=request.plan.driver,
-            instance=target.instance,
-            run_dir=str(folder),
-            wall_ns=wall_ns(),
-            owns_instance=owns,
-        )
-        ledger = Ledger.create(ledger_dir() / f"{run}.jsonl", opened)
-        with _reaper(ledger) as wait_for_reaper:
-            finish = _drive(request, view, run, folder, ledger, wait_for_reaper, owns=owns, running=running)
-        with contextlib.suppress(OSError):
-            shutil.copyfile(ledger.path, folder / "ledger.jsonl")
-        if not finish.dirty:
-            ledger.path.unlink(missing_ok=True)
-        return Executed(run=run, folder=folder, finish=finish)
-    finally:
-        if isinstance(target, Lockable):
-            target.release()
+    inbox = Inbox()
+    with as_events(inbox), contextlib.ExitStack() as refused:
+        folder = _make_folder(request, run)
+        refused.callback(shutil.rmtree, folder, ignore_errors=True)  # a run that was refused leaves nothing
+        if isinstance(request.target, Lockable):
+            request.target.acquire(run)
+            refused.callback(request.target.release)
+        ledger = Ledger.create(ledger_dir() / f"{run}.jsonl", _opened(request, run, folder, running=running))
+        refused.pop_all()
+        try:
+            with reaper(ledger) as wait_for_reaper:
+                try:
+                    live = _Live(request, view, run, folder, ledger, inbox, wait_for_reaper, running=running)
+                    finish = live.run()
+                finally:
+                    if isinstance(request.target, Lockable):
+                        request.target.release()  # before the reaper is let go, which heals under this lock
+        except BaseException:
+            _forget(ledger, folder)
+            raise
+    if not finish.dirty:
+        ledger.close(folder)
+    return Executed(run=run, folder=folder, finish=finish)
+
+
+def _opened(request: Request, run: str, folder: Path, *, running: bool) -> Opened:
+    return Opened(
+        run=run,
+        pid=os.getpid(),
+        pid_start=start_time(os.getpid()) or 0,
+        driver=request.plan.driver,
+        instance=request.target.instance,
+        run_dir=str(folder.absolute()),
+        wall_ns=wall_ns(),
+        owns_instance=not running and not request.keep,
+    )
+
+
+def _forget(ledger: Ledger, folder: Path) -> None:
+    """After a run that failed and was healed: the ledger has nothing more to say. One that stands open stays."""
+    with contextlib.suppress(OSError):
+        if ledger.settled:
+            ledger.close(folder)
 
 
 def _make_folder(request: Request, run: str) -> Path:
@@ -132,85 +137,101 @@ def _make_folder(request: Request, run: str) -> Path:
     return folder
 
 
-def _drive(
-    request: Request,
-    view: View,
-    run: str,
-    folder: Path,
-    ledger: Ledger,
-    wait_for_reaper: Callable[[], None],
-    *,
-    owns: bool,
-    running: bool,
-) -> Finish:
-    target = request.target
-    inbox = Inbox()
-    writer = HistoryWriter(folder / "history.jsonl", _header(request, run))
-    keeper = Keeper(target, put=inbox.put)
+class _Live:
+    """The parts of one run, made, driven, and put away again whatever happens."""
 
-    def set_up() -> None:
-        if running and request.fresh:
-            target.down()
-        target.up()  # what runs by another description or seed starts afresh
-        if running:
-            target.reset()
-        keeper.start()
-        wait_for_reaper()
+    def __init__(
+        self,
+        request: Request,
+        view: View,
+        run: str,
+        folder: Path,
+        ledger: Ledger,
+        inbox: Inbox,
+        wait_for_reaper: Callable[[], None],
+        *,
+        running: bool,
+    ) -> None:
+        self.request = request
+        self.target = request.target
+        self.ledger = ledger
+        self.running = running
+        self.owns = not running and not request.keep
+        self.wait_for_reaper = wait_for_reaper
+        self.keeper = Keeper(request.target, put=inbox.put)
+        self.observers = request.observers(folder, inbox.put)
+        self.witnesses = Witnesses(target=request.target, put=inbox.put)
+        self.carrier = Carrier(
+            request.plan,
+            target=request.target,
+            faults=request.faults,
+            observers=self.observers,
+            ledger=ledger,
+            put=inbox.put,
+            set_up=self.set_up,
+            release=self.release,
+        )
+        self.writer = HistoryWriter(folder / "history.jsonl", _header(request, run))
+        self.driver = LiveDriver(
+            Conductor(request.plan, request.responder),
+            inbox=inbox,
+            writer=self.writer,
+            carrier=self.carrier,
+            witnesses=self.witnesses,
+            faults=request.faults,
+            view=view,
+        )
 
-    def release() -> None:
-        keeper.stop()
-        if owns:
-            target.down()
+    def set_up(self) -> None:
+        """Brings the target to its baseline; the reaper has been getting ready meanwhile."""
+        if self.running and self.request.fresh:
+            self.target.down()
+        self.target.up()  # what runs by another description or seed starts afresh
+        if self.running:
+            self.target.reset()
+        self.keeper.start()
+        self.wait_for_reaper()
+
+    def release(self) -> None:
+        """Gives the target back: taken down, or reset without load on it."""
+        self.keeper.stop()
+        self.observers.stop()
+        if self.owns:
+            self.target.down()
         else:
-            target.reset()
+            self.target.reset()
 
-    observers = request.observers(folder, inbox.put)
-    observers.prepare()
-    carrier = Carrier(
-        request.plan,
-        target=target,
-        faults=request.faults,
-        observers=observers,
-        ledger=ledger,
-        put=inbox.put,
-        set_up=set_up,
-        release=release,
-    )
-    driver = LiveDriver(
-        Conductor(request.plan, request.responder),
-        inbox=inbox,
-        writer=writer,
-        carrier=carrier,
-        witnesses=Witnesses(target=target, put=inbox.put),
-        faults=request.faults,
-        view=view,
-    )
-    try:
-        with _signals(inbox):
-            finish = driver.run()
-        writer.close()
-    except BaseException as error:
-        _heal_by_ledger(ledger, target, carrier, owns=owns, error=error)
-        raise
-    finally:
-        keeper.stop()
-    ledger.append(Closed(dirty=finish.dirty))
-    return finish
+    def run(self) -> Finish:
+        """To the end of the run. What fails here is healed from the ledger before the error goes on."""
+        try:
+            self.observers.prepare()
+            finish = self.driver.run()
+        except BaseException as error:
+            self._heal_by_ledger(error)
+            raise
+        finally:
+            self.witnesses.join(0.0)
+            self.keeper.stop()
+            self.writer.close()
+        with contextlib.suppress(OSError):  # a disk that is full by now undoes no healing
+            self.ledger.append(Closed(dirty=finish.dirty))
+        return finish
 
-
-def _heal_by_ledger(ledger: Ledger, target: Target, carrier: Carrier, *, owns: bool, error: BaseException) -> None:
-    """The conductor or its driver failed: heal from the ledger, without them."""
-    failures = heal(ledger, target.undo, by="driver")
-    with contextlib.suppress(Exception):
-        carrier.observers.stop()
-    if failures:
-        raise DirtyError(
-            "the run failed and not all could be healed: " + "; ".join(failures), hint="run `drill heal`"
-        ) from error
-    ledger.append(Closed(by="driver"))
-    if owns:
-        with contextlib.suppress(EnvironmentProblem):
-            target.down()
+    def _heal_by_ledger(self, error: BaseException) -> None:
+        """The conductor or its driver failed: heal without them."""
+        self.carrier.abandon()
+        failures = heal(self.ledger, self.target.undo, by="driver")
+        with contextlib.suppress(Exception):
+            self.observers.stop()
+        if failures:
+            raise DirtyError(
+                "the run failed and not all could be healed: " + "; ".join(failures), hint="run `drill heal`"
+            ) from error
+        with contextlib.suppress(OSError):
+            self.ledger.append(Closed(by="driver"))
+        if self.owns:
+            with contextlib.suppress(HarnessError):
+                self.target.down()
 
 
 def _header(request: Request, run: str) -> Header:
@@ -231,61 +252,3 @@ def _header(request: Request, run: str) -> Header:
         commit=request.commit,
         instance=request.target.instance,
     )
-
-
-@contextlib.contextmanager
-def _signals(inbox: Inbox) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP become events, however often they come: the run heals and then ends."""
-
-    def tell(number: int, _frame: FrameType | None) -> None:
-        inbox.put(SignalReceived(t_ns=now_ns(), name=signal.Signals(number).name))
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    try:
-        before = {number: signal.signal(number, tell) for number in numbers}
-    except ValueError:  # not in the main thread (pytest-xdist, a server): signals are the caller's affair
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _reaper(ledger: Ledger) -> Iterator[Callable[[], None]]:
-    """Starts the reaper; gives what waits until it is ready; says farewell at a good end, and only then."""
-    pipe_read, pipe_write = os.pipe()
-    ready_read, ready_write = os.pipe()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "harness.run.reaper", str(ledger.path), str(pipe_read), str(ready_write)],
-        pass_fds=(pipe_read, ready_write),
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    os.close(pipe_read)
-    os.close(ready_write)
-
-    def wait_until_ready() -> None:
-        deadline = time.monotonic() + REAPER_READY_S
-        os.set_blocking(ready_read, False)
-        while time.monotonic() < deadline and child.poll() is None:
-            with contextlib.suppress(BlockingIOError):
-                if os.read(ready_read, 1) == b"1":
-                    return
-            time.sleep(0.01)  # bounded by the deadline above
-        raise EnvironmentProblem("the reaper did not get ready, so nothing may be injected")
-
-    try:
-        yield wait_until_ready
-        with contextlib.suppress(OSError):
-            os.write(pipe_write, FAREWELL)
-    finally:
-        os.close(pipe_write)
-        os.close(ready_read)
-        try:
-            child.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            child.kill()

@@ -1,7 +1,8 @@
 """The one queue of a live run: everything that happens enters here, stamped, and leaves in one order.
 
 Bounded: a flood of bulk must not eat the memory of a process that has faults to heal. Bulk that finds the inbox full is
-dropped and counted; replies and news are always taken in, since their number is bounded by what was asked.
+dropped and counted; replies and news are always taken in, since their number is bounded by what was asked,
+or by who takes them in (the pager sink).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import queue
 
 from harness.history.events import AnyEvent, Gauges, LoadBucket, MaskRead, Records
 
-INBOX_MAX = 20_000
+INBOX_MAX = 5_000
 DROPPABLE = (Gauges, LoadBucket, MaskRead, Records)
 
 

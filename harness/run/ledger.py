@@ -8,6 +8,7 @@ it matters), writing the undo beside the injection (the crash in between is the 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,10 +18,14 @@ import msgspec
 
 from harness.contract.undo import Undo, UndoOutcome
 from harness.errors import NotWritableError
+from harness.target.embedded.processes import start_time
 
 
 class Opened(msgspec.Struct, frozen=True, tag_field="kind", tag="opened"):
-    """The run that owns the ledger. `owns_instance`: it brought the instance up, so whoever heals takes it down."""
+    """The run that owns the ledger. `owns_instance`: it brought the instance up, so whoever heals takes it down.
+
+    `pid_start` is when that process began, in the kernel's clock ticks: a pid alone may have been given to another since.
+    """
 
     run: str
     pid: int
@@ -29,6 +34,13 @@ class Opened(msgspec.Struct, frozen=True, tag_field="kind", tag="opened"):
     run_dir: str
     wall_ns: int
     owns_instance: bool = False
+    pid_start: int = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether exactly the process that opened the ledger still lives: then it heals itself."""
+        found = start_time(self.pid)
+        return found is not None and found == self.pid_start
 
 
 class Secured(msgspec.Struct, frozen=True, tag_field="kind", tag="secured"):
@@ -78,24 +90,57 @@ class Ledger:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise NotWritableError(f"the ledger {path} can't be written: {error.strerror}") from error
+            with contextlib.suppress(OSError):
+                path.unlink()
+            raise NotWritableError(
+                f"the ledger {path} can't be written: {error.strerror}",
+                hint="nothing was injected; free some space there, or set MLDRILL_STATE to a folder of yours",
+            ) from error
         return ledger
 
     def append(self, entry: Entry) -> None:
-        """Appends one line and returns when it is on disk. Raises OSError: then nothing may be injected."""
+        """Appends one line and returns when it is on disk. Raises OSError: then nothing may be injected.
+
+        Half a line is taken back, or the next would be glued to it and lost as well.
+        """
         line = msgspec.json.encode(entry) + b"\n"
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
+            before = os.fstat(handle).st_size
             written = 0
-            while written < len(line):
-                written += os.write(handle, line[written:])
-            os.fsync(handle)
+            try:
+                while written < len(line):
+                    written += os.write(handle, line[written:])
+                os.fsync(handle)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(handle, before)
+                raise
         finally:
             os.close(handle)
 
     def entries(self) -> list[Entry]:
         """All whole lines; a torn last one (a crash while writing: then nothing was injected by it) is left out."""
-        lines = self.path.read_bytes().split(b"\n")
+        with contextlib.suppress(FileNotFoundError):
+            return self._whole(self.path.read_bytes())
+        return []
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that it tells of is healed and closed."""
+        stands = standing(self.entries())
+        return stands.closed and not stands.open
+
+    def close(self, folder: Path) -> None:
+        """The run ended and nothing stands open: what became of it goes into the run's folder, and the ledger goes."""
+        with contextlib.suppress(OSError):
+            (folder / "ledger.jsonl").write_bytes(self.path.read_bytes())
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    @staticmethod
+    def _whole(written: bytes) -> list[Entry]:
+        lines = written.split(b"\n")
         found: list[Entry] = []
         for line in lines[:-1]:
             try:
@@ -114,18 +159,20 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 def standing(entries: Sequence[Entry]) -> Standing:
-    """Folds a ledger's lines. A fault healed with failures is still open."""
+    """Folds a ledger's lines. A fault healed with failures is still open, and so is one that was never seen to be healed."""
     opened = next((e for e in entries if isinstance(e, Opened)), None)
+    every: dict[int, Secured] = {}
     secured: dict[int, Secured] = {}
     closed = False
     for entry in entries:
         match entry:
             case Secured():
-                secured[entry.fault] = entry
+                every[entry.fault] = secured[entry.fault] = entry
             case Healed() if not entry.failed:
                 secured.pop(entry.fault, None)
             case Closed():
                 closed = not entry.dirty
+                secured |= {fault: every[fault] for fault in entry.dirty if fault in every}
             case _:
                 pass
     return Standing(opened=opened, open=tuple(reversed(list(secured.values()))), closed=closed)
@@ -138,10 +185,16 @@ class LedgerLike(Protocol):
     def entries(self) -> list[Entry]: ...
 
 
-def heal(ledger: LedgerLike, undo: Callable[[Undo], UndoOutcome], *, by: str) -> list[str]:
-    """Applies every undo that still stands open, collecting errors; gives what failed, as sentences. Idempotent."""
+def heal(ledger: LedgerLike, undo: Callable[[Undo], UndoOutcome], *, by: str, again: bool = False) -> list[str]:
+    """Applies every undo that still stands open, collecting errors; gives what failed, as sentences. Idempotent.
+
+    `again` applies those too that were applied before: an injection that was under way when its run died may have landed
+    after its undo.
+    """
     failures: list[str] = []
-    for secured in standing(ledger.entries()).open:
+    entries = ledger.entries()
+    still = tuple(reversed([e for e in entries if isinstance(e, Secured)])) if again else standing(entries).open
+    for secured in still:
         outcomes: list[str] = []
         failed: list[str] = []
         for item in reversed(secured.undos):
@@ -157,5 +210,8 @@ def heal(ledger: LedgerLike, undo: Callable[[Undo], UndoOutcome], *, by: str) ->
                     failures.append(f"{secured.name}: {where} could not be restored")
                     failed.append(where)
             outcomes.append(f"{where}={outcome}")
-        ledger.append(Healed(fault=secured.fault, by=by, outcomes=tuple(outcomes), failed=tuple(failed)))
+        with contextlib.suppress(
+            OSError
+        ):  # a full disk must not stop the healing; at worst an undo is applied once more
+            ledger.append(Healed(fault=secured.fault, by=by, outcomes=tuple(outcomes), failed=tuple(failed)))
     return failures

@@ -3,7 +3,8 @@
 One thread (the caller's) takes events in, writes them, steps the conductor and writes its commands, so that a history's
 order is the order in which events were consumed. Everything that waits for the world happens in other threads. Every
 command has a time limit: when it is over, the driver itself says `Failed`. If the conductor throws, or the history can't be
-written any more, the driver heals from the ledger before the error goes on.
+written any more, the error goes on to whoever runs the driver, who heals from the ledger. A view that throws (the terminal was
+closed) is not asked again: what nobody watches must still be healed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from harness.clock import now_ns
 from harness.contract.words import Phase
 from harness.history.commands import AnyCommand, Finish, InjectFault, SetTimer, StartWitness, StopWitness
-from harness.history.events import AnyEvent, CommandIssued, Failed, Input, Lag, Started, TimerFired
+from harness.history.events import AnyEvent, CommandIssued, Failed, Input, Lag, Note, Started, TimerFired
 from harness.history.writer import HistoryWriter
 from harness.plugin import Fault
 from harness.run.carry import LIMITS_S, Carrier
@@ -60,6 +61,7 @@ class LiveDriver:
         self._order = 0
         self._worst_lag = 0
         self._lag_due = 0
+        self._blind = False
 
     def run(self) -> Finish:
         """From `Started` to `Finish`. Bounded, since every wait of the conductor is."""
@@ -70,14 +72,13 @@ class LiveDriver:
                 state = self._consume(state, event)
             if state.phase is Phase.ENDED:
                 break
-            arrived = self.inbox.take(self._until_next_s())
+            arrived = self._take()
             if arrived is None:
                 continue
             if isinstance(arrived, Input):
                 state = self._consume(state, arrived)
             else:
-                self.writer.append(arrived)
-                self.view(state, arrived, ())
+                self._show(state, self.writer.append(arrived), ())
         self._drain(state)
         assert self.finish is not None, "the conductor ends by Finish"
         return self.finish
@@ -92,8 +93,18 @@ class LiveDriver:
             self._start(command)
         if isinstance(event, Input) and hasattr(event, "command"):
             self._limits.pop(event.command, None)
-        self.view(state, event, commands)
+        self._show(state, event, commands)
         return state
+
+    def _show(self, state: State, event: AnyEvent, commands: tuple[AnyCommand, ...]) -> None:
+        if self._blind:
+            return
+        try:
+            self.view(state, event, commands)
+        except Exception as error:
+            self._blind = True
+            words = f"the view failed and was left out from here on: {type(error).__name__}: {error}"
+            self.writer.append(Note(t_ns=now_ns(), text=words))
 
     def _start(self, command: AnyCommand) -> None:
         match command:
@@ -135,6 +146,15 @@ class LiveDriver:
     def _note_lag(self, lag_ns: int) -> None:
         self._worst_lag = max(self._worst_lag, lag_ns)
 
+    def _take(self) -> AnyEvent | None:
+        """The next event. Waking up later than asked for is lag of ours as much as a late timer."""
+        timeout_s = self._until_next_s()
+        began = now_ns()
+        arrived = self.inbox.take(timeout_s)
+        if arrived is None:
+            self._note_lag(now_ns() - began - round(timeout_s * NS))
+        return arrived
+
     def _until_next_s(self) -> float:
         next_timer = self._timers[0][0] if self._timers else now_ns() + round(TICK_S * NS)
         soonest = min([next_timer, *self._limits.values()])
@@ -146,5 +166,8 @@ class LiveDriver:
         while (event := self.inbox.take(0.0)) is not None:
             if not isinstance(event, Input):
                 self.writer.append(event)
+        if self.inbox.dropped:
+            words = f"{self.inbox.dropped} events of bulk were dropped: they came faster than they could be written"
+            self.writer.append(Note(t_ns=now_ns(), text=words, data={"dropped": self.inbox.dropped}))
         if self._worst_lag:
             self.writer.append(Lag(t_ns=now_ns(), worst_ns=self._worst_lag))
