@@ -1,7 +1,7 @@
 """Whether users got what they should, sample by sample, as the prober saw it from outside.
 
-What always holds: a value that is missing is never good. It is *unknown*, which breaks a recovery and starts no impact;
-but where nothing answered at all, the availability is bad already, and a latency that nobody could measure says nothing more.
+What always holds: a value that is missing is never good. It is *unknown*, which breaks a recovery and starts no impact. Where
+nothing answered at all, latency and correctness are unknown, and the impact is the availability's.
 """
 
 from __future__ import annotations
@@ -14,10 +14,7 @@ from harness.contract.words import SliKind
 from harness.history.events import Sample
 from harness.measure.folds import onset
 from harness.measure.onset import Look
-from harness.spec.plan import Plan, PlannedSli
-
-OF_ANSWERS = frozenset({SliKind.LATENCY, SliKind.CORRECTNESS, SliKind.FALLBACK_SHARE})
-"""SLIs of answers: without an answer they have no value."""
+from harness.spec.plan import Plan
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -30,7 +27,6 @@ class Judged(msgspec.Struct, frozen=True):
     res_ns: int
     bad: tuple[bool | None, ...]
     good: bool | None
-    answered: bool
 
 
 class Impact(msgspec.Struct, frozen=True):
@@ -56,7 +52,7 @@ def judged(plan: Plan, samples: Iterable[Sample]) -> tuple[Judged, ...]:
             else:
                 bad.append((low is not None and value < low) or (high is not None and value > high))
         good = False if True in bad else (None if None in bad else True)
-        results.append(Judged(sample.t_ns, sample.res_ns, tuple(bad), good, sample.ok > 0))
+        results.append(Judged(sample.t_ns, sample.res_ns, tuple(bad), good))
     return tuple(results)
 
 
@@ -76,8 +72,7 @@ def impact(plan: Plan, samples: Iterable[Judged], *, from_ns: int, to_ns: int) -
         lost_ns = onset((sample.t_ns, sample.bad[column]) for sample in window)
         if lost_ns is not None:
             found[sli.kind] = lost_ns
-        excusable = _excusable(plan, sli)
-        missing = onset((s.t_ns, s.bad[column] is None and (s.answered or not excusable)) for s in window)
+        missing = onset((sample.t_ns, sample.bad[column] is None) for sample in window)
         if missing is not None:
             unknown.append(sli.kind)
     return Impact(
@@ -86,8 +81,3 @@ def impact(plan: Plan, samples: Iterable[Judged], *, from_ns: int, to_ns: int) -
         unknown=tuple(unknown),
         samples=len(window),
     )
-
-
-def _excusable(plan: Plan, sli: PlannedSli) -> bool:
-    """Whether a missing value says nothing where nothing answered, because the availability says so already."""
-    return sli.kind in OF_ANSWERS and any(other.kind is SliKind.AVAILABILITY for other in plan.slis)

@@ -37,6 +37,11 @@ def test_a_debt_counts_the_records_of_users_alone() -> None:
     assert card(bad_model(rescores=False)).debt == (DebtItem("rescored", 9, 0),)
 
 
+def test_what_bore_the_mark_before_the_injection_is_no_damage_of_ours() -> None:
+    story = bad_model().records(2.0, "decisions", {"id": "old", "model_version": "2", "synthetic": False})
+    assert card(story).debt == (DebtItem("rescored", 9, 9),)
+
+
 def test_what_still_bears_the_mark_is_not_repaid() -> None:
     story = bad_model(rescores=False)
     story.records(10.0, "rescored", *({"id": f"t{n:04d}", "model_version": 2} for n in range(45, 91, 5)))
@@ -163,6 +168,9 @@ def test_withdrawing_damaged_rows_is_no_collateral_and_a_share_of_clean_ones_may
     lenient = tuple(msgspec.structs.replace(one, share=0.5) for one in plan().safeguards)
     some = bad_model(plan(faults=(masked,), safeguards=lenient), final=withdrawn).add(mask)
     assert side(some.records(9.8, "quarantine", {"id": "a"}, {"id": "t0045"}), "data").kept is True
+    strict = tuple(msgspec.structs.replace(one, share=0.01) for one in plan().safeguards)
+    less = bad_model(plan(faults=(masked,), safeguards=strict), final=withdrawn).add(mask)
+    assert side(less.records(9.8, "quarantine", {"id": "a"}, {"id": "t0045"}), "data").kept is False
 
 
 # --- conformance ----------------------------------------------------------------------------------------------------
@@ -192,6 +200,11 @@ def test_a_change_before_the_guard_and_out_of_order_is_seen() -> None:
         bad_model(responds=False).act(7.3, Action.ROLLBACK, step="roll-back").end_step(7.8, "roll-back")
     )
     assert (found.order_kept, found.guards_kept) == (False, False)
+
+
+def test_a_guard_that_passes_after_the_change_guarded_nothing() -> None:
+    early = bad_model().act(7.25, Action.ROLLBACK, model="risk")
+    assert conformance(early).guards_kept is False
 
 
 def test_a_forbidden_action_counts_when_attempted_until_its_step_is_done() -> None:
@@ -249,6 +262,22 @@ def test_the_outcome_is_cat_times_the_root_of_criteria_and_safeguards() -> None:
     assert restarted.outcome == pytest.approx((2 / 3 * 3 / 4) ** 0.5, rel=1e-5)
     assert card(bad_model(final=after(rules="rules-2"))).outcome == 0.0
     assert card(bad_model(final=None)).outcome is None
+
+
+def test_recoverable_safeguards_cost_at_most_a_tenth() -> None:
+    wrecked = after(
+        services=BASELINE.services | {"gateway": "99:2"},
+        versions=BASELINE.versions | {"risk/champion": "9"},
+        silences=("s1",),
+        config={"gateway/timeout_s": 9.0},
+    )
+    scored = card(bad_model(plan(allow=(), recover=None), final=wrecked))
+    assert scored.outcome == pytest.approx(0.1**0.5, rel=1e-5)
+
+
+def test_a_catastrophic_safeguard_that_cant_be_read_leaves_the_run_open() -> None:
+    story = bad_model(plan(recover=None), final=after(rules=None))
+    assert card(story).verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_catastrophic_safeguard_fails_a_run_whose_criteria_are_met() -> None:

@@ -162,7 +162,21 @@ def test_a_run_that_ends_in_the_middle_of_a_hold_leaves_it_open() -> None:
 
 def test_two_samples_far_apart_hold_nothing() -> None:
     story = bad_model().without(lambda event: isinstance(event, e.Sample) and ns(9.6) < event.t_ns < ns(13.3))
-    assert criterion(story.samples(13.3, 13.4, GOOD), "mitigate").answer is Answer.NOT_OBSERVED
+    assert criterion(story.samples(13.3, 13.8, GOOD), "mitigate").answer is Answer.NOT_OBSERVED
+
+
+def test_the_last_sample_stands_for_two_intervals_and_no_longer() -> None:
+    def last_at(seconds: float) -> Story:
+        return bad_model(good_at=10.5).without(lambda event: isinstance(event, e.Sample) and event.t_ns > ns(seconds))
+
+    assert criterion(last_at(10.6), "mitigate").answer is Answer.NOT_OBSERVED
+    assert criterion(last_at(11.1), "mitigate").answer is Answer.NOT_OBSERVED
+    assert criterion(last_at(11.6), "mitigate").answer is Answer.MET
+
+
+def test_an_effect_that_comes_after_its_window_is_not_witnessed() -> None:
+    late = bad_model().without(lambda event: isinstance(event, e.WitnessRead) and ns(4.1) < event.t_ns < ns(9))
+    assert card(late.witness(4.2, 7.2, Effect.ABSENT).witness(7.2, 9.0, Effect.PRESENT)).moments.t_active_from is None
 
 
 def test_without_an_impact_there_is_nothing_to_mitigate() -> None:
@@ -261,6 +275,13 @@ def test_bad_minutes_are_defined_when_nobody_recovers_and_none_where_nothing_is_
     assert never.total == pytest.approx(31.5 * 5 / 8 / 60, rel=1e-5)
     blind = plan(slis=plan().slis[:1])
     assert (card(bad_model(blind)).bad_minutes.wrong, card(bad_model(blind)).bad_minutes.errors) == (None, 0.0)
+
+
+def test_while_an_objective_is_met_nothing_of_it_counts() -> None:
+    slow = GOOD | {"latency": 0.4, "correctness": 0.95}
+    story = bad_model(responds=False).without(lambda event: isinstance(event, e.Sample) and event.t_ns >= ns(4.5))
+    bad = card(story.samples(4.5, 13.5, slow, sent=20, ok=20, slow=10, wrong=1)).bad_minutes
+    assert (bad.wrong, bad.slow) == (0.0, pytest.approx(9.0 * 0.5 / 60, rel=1e-5))
 
 
 def test_a_control_has_no_times_and_an_exposure() -> None:

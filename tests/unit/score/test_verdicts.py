@@ -201,3 +201,11 @@ def test_a_control_that_could_not_be_read_is_not_decided() -> None:
     scored = card(control(values=GOOD | {"freshness": None}))
     assert scored.verdict is Verdict.INCONCLUSIVE
     assert [one.answer for one in scored.criteria] == [Answer.MET, Answer.MET, Answer.NOT_OBSERVED]
+
+
+def test_an_action_that_was_refused_changed_nothing_and_one_that_was_not_answered_may_have() -> None:
+    refused = control().act(6.0, Action.RESTART, service="gateway", ok=False)
+    assert card(refused).false_actions == 0
+    unanswered = control()
+    unanswered.issue(6.0, c.Act, action=Action.RESTART, arguments={}, by="playbook")
+    assert (card(unanswered).false_actions, card(unanswered).verdict) == (1, Verdict.FAIL)
