@@ -67,13 +67,12 @@ def objective_chart(scene: Scene, sli: PlannedSli, series: Series) -> Block:
 
 def load_charts(scene: Scene, load: LoadSeries) -> list[Block]:
     """Requests a second offered and answered; and what they waited."""
-    rates = [(b, b.scheduled / _length(b.res_ns), b.ok / _length(b.res_ns)) for b in load.buckets]
+    shown = [bucket for bucket in load.buckets if bucket.t_ns > scene.scale.from_ns]
+    rates = [(b, b.scheduled / _length(b.res_ns), b.ok / _length(b.res_ns)) for b in shown]
     top = max([offered for _, offered, _ in rates] + [1e-9]) * 1.15
     span = Range(0.0, top)
     parts: list[Markup] = []
     for bucket, offered, ok in rates:
-        if bucket.t_ns < scene.scale.from_ns:
-            continue
         x0, x1 = scene.scale.x(bucket.t_ns - bucket.res_ns), scene.scale.x(bucket.t_ns)
         told = f"{clock(bucket.t_ns - scene.zero_ns)} s: {bucket.ok} ok of {bucket.scheduled} scheduled, {bucket.failed} failed"
         parts.append(rectangle(x0, x1, span.y(ok), BOTTOM - span.y(ok), class_="served", told=told))

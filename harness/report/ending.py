@@ -15,6 +15,7 @@ from harness.report import words
 from harness.report.words import plain
 
 WIDTH = 110
+VALUE_MAX = 54
 VERDICT_STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red"}
 ANSWER_STYLES = {Answer.MET: "green", Answer.MISSED: "bold red", Answer.NOT_OBSERVED: "yellow"}
 SHOWN_TIMES = ("ttd", "tta", "ttm", "ttrepair", "ttr")
@@ -78,7 +79,7 @@ def _times(card: Scorecard) -> Table:
         short, _, span = words.TIME_NAMES[name]
         time = getattr(card.times, name)
         floor = "-" if time.floor_s is None else words.seconds(time.floor_s)
-        table.add_row(short, span, plain(words.time_text(time, end_reason=card.end_reason)), floor)
+        table.add_row(short, span, plain(words.time_text(time, end_reason=card.end_reason), limit=VALUE_MAX), floor)
     return table
 
 

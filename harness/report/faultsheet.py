@@ -56,7 +56,7 @@ def _sheet(history: History, plan: Plan, result: FaultResult, *, zero_ns: int) -
     readings = [e for e in history.events() if isinstance(e, WitnessRead) and e.fault == result.index]
     return FaultSheet(
         name=fault.fault,
-        label=plain(f"{fault.look.glyph} {fault.look.label}"),
+        label=plain(fault.look.label),
         facts=facts,
         readings=tuple(_telling(readings, zero_ns=zero_ns)),
         undos=tuple(_undos(history, result.index)),

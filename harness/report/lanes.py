@@ -17,7 +17,9 @@ from harness.report.words import NS, clock, plain, seconds
 
 ROW = 19.0
 PAD = 7.0
+LOOK_ROW = 15.0
 ROWS_MAX = 10
+LOOK_ROWS_MAX = 4
 LABEL_MAX = 44
 BAR = 9.0
 FORMS = {
@@ -87,8 +89,11 @@ def _faults(scene: Scene) -> Block:
     x = scene.scale.x
     for planned, result in zip(scene.plan.faults, scene.card.faults, strict=False):
         mid = y + ROW / 2
-        name = plain(f"{planned.look.glyph} {planned.look.label}", limit=LABEL_MAX)
-        injected = next((h.t_ns for h in scene.told if h.lane is Lane.FAULT and h.what == "inject"), None)
+        name = plain(planned.look.label, limit=LABEL_MAX)
+        injected = next(
+            (h.t_ns for h in scene.told if h.lane is Lane.FAULT and h.what == "inject" and h.fault == planned.index),
+            None,
+        )
         if result.effect_from_ns is None:
             told = f"{name}: {'never seen to be active' if injected is not None else 'never injected'}"
             parts.append(label(x(injected) + PAD if injected is not None else 2, mid + 4, told, class_="quiet"))
@@ -160,7 +165,8 @@ def _alert(scene: Scene, bar: AlertBar, mid: float) -> Markup:
         x_cond = x(bar.cond_ns)
         parts.append(rectangle(x_cond, x0, mid - 1.5, 3, class_="alert", told="condition true to page received"))
     parts.append(mark("up", x0, mid, class_="alert" if page else "ticket", told=told))
-    text = f"{name} {at} s" + (" (detected)" if bar.qualifies else "")
+    many = f" \N{MULTIPLICATION SIGN}{bar.count}" if bar.count > 1 else ""
+    text = f"{name}{many} {at} s" + (" (detected)" if bar.qualifies else "")
     class_ = "strong" if bar.qualifies else ""
     if x0 + 9 + text_width(text) <= scene.scale.width:
         parts.append(label(x0 + 9, mid + 4, text, class_=class_))
@@ -175,35 +181,63 @@ def _responder(scene: Scene) -> Block:
     name = side_name("Responder", PAD + 14) + label(0, PAD + 29, plain(scene.plan.responder, limit=22), class_="quiet")
     if not told:
         return Block(2 * PAD + ROW + 8, name, label(2, PAD + 14, "did nothing", class_="quiet"), "responder")
-    rows = Rows(width=scene.scale.width)
-    parts = []
-    for happening in sorted(told, key=lambda h: h.from_ns or h.t_ns):
-        parts.append(_deed(scene, happening, rows))
-    height = 2 * PAD + ROW * max(min(rows.count, ROWS_MAX), 2)
-    return Block(height, name, Markup("").join(parts), "responder")
+    told.sort(key=lambda h: h.from_ns or h.t_ns)
+    looks = [h for h in told if _is_look(h)]
+    deeds, deeds_height = _deeds(scene, [h for h in told if not _is_look(h)])
+    seen, seen_height = _looks(scene, looks, top=PAD + deeds_height)
+    height = 2 * PAD + max(deeds_height + seen_height, ROW + 8)
+    return Block(height, name, deeds + seen, "responder")
 
 
-def _deed(scene: Scene, happening: Happening, rows: Rows) -> Markup:
-    """A look (thin bar), an action (thick bar) or something said (a mark)."""
-    x = scene.scale.x
-    x0, x1 = x(happening.from_ns or happening.t_ns), x(happening.t_ns)
-    text = plain(happening.what.removeprefix("look "), limit=LABEL_MAX) + (" failed" if happening.bad else "")
-    placed = rows.place(x0, x1, text)
-    if placed.row >= ROWS_MAX:
-        return Markup("")
-    mid = PAD + ROW * placed.row + ROW / 2
-    at = clock((happening.from_ns or happening.t_ns) - scene.zero_ns)
-    told = f"{at} s: {happening.text}"
-    form = FORMS.get(happening.what)
-    look = happening.what.startswith("look ")
-    if form is not None:
-        drawn = mark(form, x0, mid, class_="said", told=told)
-    elif look:
-        drawn = rectangle(x0, max(x1, x0 + 4), mid - 2.5, 5, class_="look", told=told)
-    else:
-        drawn = rectangle(x0, max(x1, x0 + 5), mid - 6, 12, class_="bad" if happening.bad else "act", told=told)
-    strong = "" if look else "strong"
-    return drawn + label(placed.x, mid + 4, text, class_=strong, anchor="end" if placed.ends else None)
+def _is_look(happening: Happening) -> bool:
+    return happening.what.startswith("look ")
+
+
+def _deeds(scene: Scene, told: list[Happening]) -> tuple[Markup, float]:
+    """What was done (a bar) and said (a mark), each with its name; and how high it all is."""
+    rows, parts = Rows(width=scene.scale.width), []
+    for happening in told:
+        x0, x1 = _ends(scene, happening, least=5.0)
+        text = plain(happening.what, limit=LABEL_MAX) + (" failed" if happening.bad else "")
+        placed = rows.place(x0, x1, text)
+        mid = PAD + ROW * placed.row + ROW / 2
+        sentence = _sentence(scene, happening)
+        form = FORMS.get(happening.what)
+        if form is not None:
+            parts.append(mark(form, x0, mid, class_="said", told=sentence))
+        else:
+            parts.append(rectangle(x0, x1, mid - 6, 12, class_="bad" if happening.bad else "act", told=sentence))
+        parts.append(label(placed.x, mid + 4, text, class_="strong", anchor="end" if placed.ends else None))
+    return Markup("").join(parts), ROW * rows.count if told else 0.0
+
+
+def _looks(scene: Scene, told: list[Happening], *, top: float) -> tuple[Markup, float]:
+    """Looks at evidence: small bars, named where another thing is looked at than before and where there is room."""
+    rows, parts, before, row, used = Rows(width=scene.scale.width), [], "", 0, 0
+    for happening in told:
+        x0, x1 = _ends(scene, happening, least=3.0)
+        text = plain(happening.what.removeprefix("look "), limit=LABEL_MAX) + (" failed" if happening.bad else "")
+        if text != before:
+            placed = rows.place(x0, x1, text)
+            row = min(placed.row, LOOK_ROWS_MAX - 1)
+            if placed.row < LOOK_ROWS_MAX:
+                y = top + LOOK_ROW * row + LOOK_ROW / 2 + 4
+                parts.append(label(placed.x, y, text, class_="quiet", anchor="end" if placed.ends else None))
+            before = text
+        used = max(used, row + 1)
+        mid = top + LOOK_ROW * row + LOOK_ROW / 2
+        class_ = "bad" if happening.bad else "look"
+        parts.append(rectangle(x0, x1, mid - 3, 6, class_=class_, told=_sentence(scene, happening)))
+    return Markup("").join(parts), LOOK_ROW * used
+
+
+def _ends(scene: Scene, happening: Happening, *, least: float) -> tuple[float, float]:
+    x0 = scene.scale.x(happening.from_ns or happening.t_ns)
+    return x0, max(scene.scale.x(happening.t_ns), x0 + least)
+
+
+def _sentence(scene: Scene, happening: Happening) -> str:
+    return f"{clock((happening.from_ns or happening.t_ns) - scene.zero_ns)} s: {happening.text}"
 
 
 def _recovery(scene: Scene) -> Block:

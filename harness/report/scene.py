@@ -19,12 +19,16 @@ from harness.report.telling import Happening, tell
 from harness.spec.plan import Plan
 
 PLOT_WIDTH = 890.0
+TOGETHER_NS = 50_000_000
 BEFORE_NS = 3_000_000_000
 """How much of the time before the zero is shown at least, if it was recorded."""
 
 
 class AlertBar(msgspec.Struct, frozen=True):
-    """One firing of one alert. `to_ns` None: it still fired at the end; `qualifies`: it is the page that detected."""
+    """One firing of one alert, or of several of one name that came together (`count`).
+
+    `to_ns` None: it still fired at the end; `qualifies`: it is the page that detected.
+    """
 
     name: str
     layer: str
@@ -34,6 +38,7 @@ class AlertBar(msgspec.Struct, frozen=True):
     cond_ns: int | None
     to_ns: int | None
     qualifies: bool
+    count: int = 1
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -135,4 +140,26 @@ def _alerts(events: list[AnyEvent], card: Scorecard) -> tuple[AlertBar, ...]:
         elif event.status != "firing" and key in open_at:
             index = open_at.pop(key)
             bars[index] = msgspec.structs.replace(bars[index], to_ns=event.t_ns)
-    return tuple(bars)
+    return _merged(bars)
+
+
+def _merged(bars: list[AlertBar]) -> tuple[AlertBar, ...]:
+    """Alerts of one name that came within one delivery (one for each replica, say) are one bar."""
+    merged: list[AlertBar] = []
+    for bar in bars:
+        same = next(
+            (i for i, one in enumerate(merged) if one.name == bar.name and bar.at_ns - one.at_ns <= TOGETHER_NS), None
+        )
+        if same is None:
+            merged.append(bar)
+            continue
+        one = merged[same]
+        conds = [cond for cond in (one.cond_ns, bar.cond_ns) if cond is not None]
+        merged[same] = msgspec.structs.replace(
+            one,
+            cond_ns=min(conds) if conds else None,
+            to_ns=None if one.to_ns is None or bar.to_ns is None else max(one.to_ns, bar.to_ns),
+            qualifies=one.qualifies or bar.qualifies,
+            count=one.count + 1,
+        )
+    return tuple(merged)

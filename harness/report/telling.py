@@ -42,6 +42,7 @@ class Happening(msgspec.Struct, frozen=True):
     bad: bool = False
     from_ns: int | None = None
     step: str = ""
+    fault: int | None = None
 
 
 class Teller:
@@ -59,7 +60,8 @@ class Teller:
             case c.EnterPhase():
                 return Happening(t_ns, Lane.PHASE, str(command.phase), f"phase: {command.phase}")
             case c.InjectFault():
-                return Happening(t_ns, Lane.FAULT, "inject", f"inject: {self._fault(command.fault)}")
+                text = f"inject: {self._fault(command.fault)}"
+                return Happening(t_ns, Lane.FAULT, "inject", text, fault=command.fault)
             case c.HealFault():
                 return Happening(t_ns, Lane.FAULT, "heal", f"heal ({command.why}): {self._fault(command.fault)}")
             case c.Say():

@@ -53,9 +53,9 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def seconds(value: float) -> str:
-    """`2.35 s`, `12.4 s`, `0.004 s`: hundredths below ten, tenths above, milliseconds where nothing else would be left."""
+    """`2.35 s`, `12.4 s`, `3.9 ms`: hundredths below ten, tenths above, milliseconds where nothing else would be left."""
     if value and abs(value) < 0.01:
-        return f"{value:.3f} s"
+        return f"{value * 1000:.1f} ms"
     return f"{value:.2f} s" if abs(value) < 10 else f"{value:.1f} s"
 
 
