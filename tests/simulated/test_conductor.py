@@ -15,7 +15,8 @@ from harness.respond.playbook import PlaybookResponder
 from harness.respond.restart_all import RestartAllResponder
 from harness.run.machine import Conductor
 from harness.run.replay import replay
-from harness.run.simulated import Behaviour, Simulated, Trouble, simulate
+from harness.run.simulated import Simulated, Trouble, simulate
+from harness.run.stubworld import Behaviour
 from harness.spec.plan import PlannedAbort
 from tests.simulated.plans import BY_ACTION, EXTERNAL, a_plan, planned_fault
 

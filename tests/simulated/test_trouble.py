@@ -11,7 +11,8 @@ from harness.plugin import Responder
 from harness.respond.none import NoResponder
 from harness.respond.playbook import PlaybookResponder
 from harness.respond.restart_all import RestartAllResponder
-from harness.run.simulated import Behaviour, Trouble, simulate
+from harness.run.simulated import Trouble, simulate
+from harness.run.stubworld import Behaviour
 from harness.spec.plan import PlannedAbort
 from tests.simulated.plans import BY_ACTION, EXTERNAL, STATE, a_plan, planned_fault
 
