@@ -13,7 +13,7 @@ import msgspec
 from harness.contract.faults import PlannedFault
 from harness.contract.undo import UndoOutcome
 from harness.contract.words import Effect
-from harness.history.commands import HealFault, InjectFault
+from harness.history.commands import HealFault, InjectFault, TearDown
 from harness.history.events import Done, FaultHealed, WitnessRead
 from harness.history.scorecard import FaultResult
 from harness.measure.onset import Interval, Look, first_present
@@ -57,7 +57,7 @@ def witnessed(evidence: Evidence, fault: PlannedFault) -> Witnessed:
 def result(evidence: Evidence, seen: Witnessed) -> FaultResult:
     """The fault's line in the scorecard."""
     index = seen.fault.index
-    readings = evidence.witness.get(index, ())
+    readings = _before_teardown(evidence, index)
     issued_ns, healed = _heal(evidence, index)
     clear_ns = _clear_for_good_ns(readings, seen)
     seen_ns = _first(readings, issued_ns, lambda reading: reading.effect is Effect.ABSENT)
@@ -90,6 +90,12 @@ def dirty(evidence: Evidence) -> tuple[int, ...]:
 
 def _until_healed(evidence: Evidence, index: int) -> tuple[WitnessRead, ...]:
     return tuple(r for r in evidence.witness.get(index, ()) if r.t_ns <= evidence.ended_ns)
+
+
+def _before_teardown(evidence: Evidence, index: int) -> tuple[WitnessRead, ...]:
+    """Of a target that is being taken down, a witness says anything."""
+    down_ns = next((t_ns for t_ns, _ in evidence.issued(TearDown)), None)
+    return tuple(r for r in evidence.witness.get(index, ()) if down_ns is None or r.t_ns <= down_ns)
 
 
 def _look(reading: WitnessRead) -> Look:

@@ -172,6 +172,8 @@ def test_the_last_sample_stands_for_two_intervals_and_no_longer() -> None:
     assert criterion(last_at(10.6), "mitigate").answer is Answer.NOT_OBSERVED
     assert criterion(last_at(11.1), "mitigate").answer is Answer.NOT_OBSERVED
     assert criterion(last_at(11.6), "mitigate").answer is Answer.MET
+    near = bad_model(good_at=11.3).without(lambda event: isinstance(event, e.Sample) and event.t_ns > ns(11.9))
+    assert criterion(near, "mitigate").answer is Answer.NOT_OBSERVED
 
 
 def test_an_effect_that_comes_after_its_window_is_not_witnessed() -> None:
@@ -232,6 +234,12 @@ def test_a_fault_that_its_cure_lifted_needs_no_heal_of_the_harness() -> None:
     story.add(e.FaultHealed(t_ns=ns(9.5), command=lifted, fault=0, from_ns=ns(9.4), undos=()))
     found = card(story)
     assert (found.faults[0].healed, found.faults[0].heal_undo_s, found.moments.t_end) == (True, 0.1, ns(13.5))
+
+
+def test_a_target_that_is_taken_down_is_not_broken_again() -> None:
+    story = bad_model().witness(14.95, 15.1, Effect.PRESENT)
+    assert (card(story).faults[0].healed, card(story).faults[0].cleared_ns) == (True, ns(9.0))
+    assert card(bad_model().witness(14.45, 14.6, Effect.PRESENT)).faults[0].healed is False
 
 
 def test_a_heal_that_failed_is_no_heal() -> None:
