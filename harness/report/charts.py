@@ -23,6 +23,7 @@ TOP, BOTTOM = 20.0, 80.0
 SIDE = 160.0
 NAME = 15.0
 DOTS_MAX = 160
+LEGEND_MAX = 4
 SHARES = frozenset({SliKind.AVAILABILITY, SliKind.CORRECTNESS, SliKind.FALLBACK_SHARE, SliKind.DECISION_QUALITY})
 TITLES = {
     SliKind.AVAILABILITY: "Availability",
@@ -92,22 +93,18 @@ def load_charts(scene: Scene, load: LoadSeries) -> list[Block]:
 
 
 def gauge_chart(scene: Scene, name: str, lines: Sequence[Series]) -> Block:
-    """One gauge of the target's own, a line for each set of labels."""
+    """One gauge of the target's own, a line for each set of labels. Its name may be long, so it stands in the plot."""
     known = [value for series in lines for value in series.known]
-    low, high = min([*known, 0.0]), max([*known, 1e-9])
+    low, high = min([*known, 0.0]), max([*known, 0.0])
     span = Range(low, high + 0.1 * (high - low))
-    parts: list[Markup] = []
+    parts: list[Markup] = [label(2, NAME - 2, plain(name, limit=100), class_="name small")]
     legend = Markup("")
     for i, series in enumerate(lines):
         parts += _lines(scene, series, span, class_=f"gauge g{i}", told=series.name)
-        if len(lines) > 1 and i < 4:
-            legend += label(0, 31 + 13 * i, plain(_short(series.name), limit=20), class_=f"legend t{i}")
-    side = (
-        label(0, NAME, plain(name, limit=25), class_="name small")
-        + legend
-        + _tick(TOP + 8, number(span.high))
-        + _tick(BOTTOM + 3, number(low))
-    )
+        if len(lines) > 1 and i < LEGEND_MAX:
+            legend += label(0, 31 + 13 * i, plain(_short(series.name), limit=18), class_=f"legend t{i}")
+    side = label(0, NAME, "gauge", class_="quiet") + legend
+    side += _tick(TOP + 8, number(span.high)) + _tick(BOTTOM + 3, number(low))
     return Block(HEIGHT, side, Markup("").join(parts), name)
 
 

@@ -6,6 +6,8 @@ pointer and a screen reader what it is.
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import msgspec
 from markupsafe import Markup
 
@@ -19,7 +21,7 @@ ROW = 19.0
 PAD = 7.0
 LOOK_ROW = 15.0
 ROWS_MAX = 10
-LOOK_ROWS_MAX = 4
+LOOK_ROWS_MAX = 5
 LABEL_MAX = 44
 BAR = 9.0
 FORMS = {
@@ -73,9 +75,8 @@ def mark(form: str, x: float, y: float, *, class_: str, told: str) -> Markup:
 def _phases(scene: Scene) -> Block:
     x = scene.scale.x
     parts = []
-    for i, (name, stretch) in enumerate(scene.phases):
-        if not scene.scale.inside(stretch.to_ns):
-            continue
+    shown = [(name, stretch) for name, stretch in scene.phases if scene.scale.inside(stretch.to_ns)]
+    for i, (name, stretch) in enumerate(shown):
         x0, x1 = x(stretch.from_ns), x(stretch.to_ns)
         told = f"{name}: {clock(stretch.from_ns - scene.zero_ns)} s to {clock(stretch.to_ns - scene.zero_ns)} s"
         parts.append(rectangle(x0, x1, 4, 18, class_="phase even" if i % 2 else "phase", told=told))
@@ -212,23 +213,26 @@ def _deeds(scene: Scene, told: list[Happening]) -> tuple[Markup, float]:
 
 
 def _looks(scene: Scene, told: list[Happening], *, top: float) -> tuple[Markup, float]:
-    """Looks at evidence: small bars, named where another thing is looked at than before and where there is room."""
-    rows, parts, before, row, used = Rows(width=scene.scale.width), [], "", 0, 0
-    for happening in told:
-        x0, x1 = _ends(scene, happening, least=3.0)
-        text = plain(happening.what.removeprefix("look "), limit=LABEL_MAX) + (" failed" if happening.bad else "")
-        if text != before:
-            placed = rows.place(x0, x1, text)
-            row = min(placed.row, LOOK_ROWS_MAX - 1)
-            if placed.row < LOOK_ROWS_MAX:
-                y = top + LOOK_ROW * row + LOOK_ROW / 2 + 4
-                parts.append(label(placed.x, y, text, class_="quiet", anchor="end" if placed.ends else None))
-            before = text
+    """Looks at evidence: small bars. Those at the same thing one after another stand in one row and are named once, after it."""
+    rows, parts, used = Rows(width=scene.scale.width), [], 0
+    for text, same in groupby(told, key=_looked_at):
+        looks = list(same)
+        ends = [_ends(scene, look, least=3.0) for look in looks]
+        name = text if len(looks) == 1 else f"{text} \N{MULTIPLICATION SIGN}{len(looks)}"
+        placed = rows.place(ends[0][0], ends[-1][1], name)
+        row = min(placed.row, LOOK_ROWS_MAX)  # a last row of its own for those that find no room for a name
         used = max(used, row + 1)
         mid = top + LOOK_ROW * row + LOOK_ROW / 2
-        class_ = "bad" if happening.bad else "look"
-        parts.append(rectangle(x0, x1, mid - 3, 6, class_=class_, told=_sentence(scene, happening)))
+        for look, (x0, x1) in zip(looks, ends, strict=True):
+            class_ = "bad" if look.bad else "look"
+            parts.append(rectangle(x0, x1, mid - 3, 6, class_=class_, told=_sentence(scene, look)))
+        if placed.row < LOOK_ROWS_MAX:
+            parts.append(label(placed.x, mid + 4, name, class_="quiet", anchor="end" if placed.ends else None))
     return Markup("").join(parts), LOOK_ROW * used
+
+
+def _looked_at(look: Happening) -> str:
+    return plain(look.what.removeprefix("look "), limit=LABEL_MAX) + (" failed" if look.bad else "")
 
 
 def _ends(scene: Scene, happening: Happening, *, least: float) -> tuple[float, float]:
