@@ -43,9 +43,10 @@ def witnessed(evidence: Evidence, fault: PlannedFault) -> Witnessed:
     known = [effect for effect in before if effect is not Effect.UNKNOWN]
     if known and known[-1] is Effect.PRESENT:
         return Witnessed(fault, inject_ns, None, "its witness saw the effect before the injection", True)
-    if not any(reading.t_ns >= inject_ns for reading in readings):
-        return Witnessed(fault, inject_ns, None, "its witness gave no reading after the injection", True)
     window_end = _injected_ns(evidence, fault.index, inject_ns) + round(fault.witness_within_s * NS)
+    if not any(reading.t_ns >= inject_ns for reading in readings):
+        why = "its witness gave no reading after the injection"
+        return Witnessed(fault, inject_ns, None, why, evidence.ended_ns >= window_end)
     in_time = [reading for reading in readings if reading.t_ns - reading.res_ns <= window_end]
     active = first_present(map(_look, in_time), not_before_ns=inject_ns)
     if active is not None:
