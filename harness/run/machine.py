@@ -120,7 +120,8 @@ class Conductor:
                 turn.issue(SetUp)
             case Sample():
                 self._sampled(turn, event)
-            case WitnessRead():
+            case WitnessRead() if turn.state.phase is not Phase.AFTERWARDS:
+                # Afterwards witnesses are told to stop and the target is taken down: what they see then is our doing.
                 faultline.witnessed(turn, event)
                 if not faultline.cause_gone(turn.state):
                     self._fold_good(turn)
