@@ -47,6 +47,14 @@ def test_thinning_keeps_extremes_gaps_and_order(values):
     assert (None in values) == any(value is None for _, value in thin.points)
 
 
+def test_a_spike_among_thousands_is_drawn():
+    values = [0.5] * 4000
+    values[1234], values[2345] = 9.0, -9.0
+    thin = thinned(Series("x", tuple(enumerate(values))))
+    assert thin.thinned == 4000
+    assert {(1234, 9.0), (2345, -9.0)} <= set(thin.points)
+
+
 @given(st.lists(st.tuples(st.floats(0, 890), st.floats(0, 60), st.integers(1, 24)), max_size=40))
 def test_labels_do_not_meet(items):
     rows = Rows(width=890.0)
