@@ -32,8 +32,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check --output-format concise .
 	$(BIN)/mypy
 
+# Those that start real processes run one after the other: two at a time would be each other's disturbance.
 pytest: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m 'not bench and not e2e' $(ARGS)
+	$(BIN)/python -m pytest -m 'e2e and not bench' --durations=15 $(ARGS)
 
 wheel-test: $(VENV)/.installed-dev
 	PYTHON=$(BIN)/python bash .ci/wheel-drill

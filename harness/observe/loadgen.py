@@ -11,26 +11,26 @@ import gevent.monkey
 
 gevent.monkey.patch_all()
 
-import importlib.util  # noqa: E402 - locust must be imported after patching, and so must all below
-import json  # noqa: E402
-import logging  # noqa: E402
-import os  # noqa: E402
-import random  # noqa: E402
-import sys  # noqa: E402
-import time  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
-from typing import Any  # noqa: E402
+import importlib.util
+import json
+import logging
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
 
-import gevent  # noqa: E402
-import gevent.pool  # noqa: E402
-import msgspec  # noqa: E402
-from gevent.fileobject import FileObjectThread  # noqa: E402
-from locust import FastHttpUser, task  # noqa: E402
-from locust.env import Environment  # noqa: E402
+import gevent
+import gevent.pool
+import msgspec
+from gevent.fileobject import FileObjectThread
+from locust import FastHttpUser, task
+from locust.env import Environment
 
-from harness.clock import now_ns  # noqa: E402
-from harness.history.events import LoadBucket  # noqa: E402
-from harness.observe.load import LoadConfig  # noqa: E402
+from harness.clock import now_ns
+from harness.history.events import LoadBucket
+from harness.observe.load import LoadConfig
 
 IN_FLIGHT_MAX = 400
 BUCKET_S = 1.0
