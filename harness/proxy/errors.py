@@ -9,7 +9,7 @@ class ProxyUnreachable(HarnessError):  # noqa: N818 - the exception may be a nou
     """No answer within the time limit, or none that is HTTP."""
 
 
-class ProxyRefused(HarnessError):  # noqa: N818 - as above
+class ProxyRefused(HarnessError):  # noqa: N818 - the exception may be a noun here too
     """The proxy answered with an error. `status` is HTTP's; `message` is what the proxy said."""
 
     def __init__(self, status: int, message: str, *, hint: str = "") -> None:
