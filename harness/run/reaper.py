@@ -40,7 +40,8 @@ def serve(ledger_path: Path, pipe: int, ready: int) -> int:
     driver: Driver = load("target", opened.driver)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    os.write(ready, b"1")
+    with contextlib.suppress(OSError):  # the run is dead already: then there is nobody to tell, and maybe much to heal
+        os.write(ready, b"1")
     os.close(ready)
     said = b""
     while chunk := os.read(pipe, 64):
