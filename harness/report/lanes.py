@@ -11,7 +11,7 @@ from itertools import groupby
 import msgspec
 from markupsafe import Markup
 
-from harness.contract.words import Severity
+from harness.contract.words import Arm, Severity
 from harness.report.drawing import Rows, element, group, label, line, rectangle, text_width, title
 from harness.report.scene import AlertBar, Scene
 from harness.report.telling import Happening, Lane
@@ -21,7 +21,7 @@ ROW = 19.0
 PAD = 7.0
 LOOK_ROW = 15.0
 ROWS_MAX = 10
-LOOK_ROWS_MAX = 5
+LOOK_ROWS_MAX = 7
 LABEL_MAX = 44
 BAR = 9.0
 FORMS = {
@@ -49,7 +49,7 @@ def lanes(scene: Scene) -> list[Block]:
     if scene.plan.faults:
         blocks += [_faults(scene), _impact(scene)]
     blocks += [_alerts(scene), _responder(scene)]
-    if scene.plan.faults:
+    if scene.plan.arm is Arm.FAULT:
         blocks += [block for block in (_recovery(scene), _limits(scene)) if block is not None]
     return blocks
 
@@ -107,7 +107,12 @@ def _faults(scene: Scene) -> Block:
             parts.append(rectangle(x0, x1, mid - BAR, 2 * BAR, class_="fault", told=told))
             parts.append(_bar_label(x0, x1, mid, name, scene.scale.width))
         y += ROW + 3
-    return Block(y + PAD - 3, side_name("Fault", PAD + 14), Markup("").join(parts), "fault")
+    return Block(
+        y + PAD - 3,
+        side_name("Change" if scene.plan.arm is Arm.DECOY else "Fault", PAD + 14),
+        Markup("").join(parts),
+        "fault",
+    )
 
 
 def _bar_label(x0: float, x1: float, mid: float, text: str, width: float) -> Markup:
@@ -195,21 +200,26 @@ def _is_look(happening: Happening) -> bool:
 
 
 def _deeds(scene: Scene, told: list[Happening]) -> tuple[Markup, float]:
-    """What was done (a bar) and said (a mark), each with its name; and how high it all is."""
+    """What was done (a bar) and said (a mark); the same thing again and again is named once. And how high it all is."""
     rows, parts = Rows(width=scene.scale.width), []
-    for happening in told:
-        x0, x1 = _ends(scene, happening, least=5.0)
-        text = plain(happening.what, limit=LABEL_MAX) + (" failed" if happening.bad else "")
-        placed = rows.place(x0, x1, text)
+    for text, same in groupby(told, key=_done):
+        deeds = list(same)
+        ends = [_ends(scene, deed, least=5.0) for deed in deeds]
+        name = text if len(deeds) == 1 else f"{text} \N{MULTIPLICATION SIGN}{len(deeds)}"
+        placed = rows.place(ends[0][0], ends[-1][1], name)
         mid = PAD + ROW * placed.row + ROW / 2
-        sentence = _sentence(scene, happening)
-        form = FORMS.get(happening.what)
-        if form is not None:
-            parts.append(mark(form, x0, mid, class_="said", told=sentence))
-        else:
-            parts.append(rectangle(x0, x1, mid - 6, 12, class_="bad" if happening.bad else "act", told=sentence))
-        parts.append(label(placed.x, mid + 4, text, class_="strong", anchor="end" if placed.ends else None))
+        for deed, (x0, x1) in zip(deeds, ends, strict=True):
+            form, sentence = FORMS.get(deed.what), _sentence(scene, deed)
+            if form is not None:
+                parts.append(mark(form, x0, mid, class_="said", told=sentence))
+            else:
+                parts.append(rectangle(x0, x1, mid - 6, 12, class_="bad" if deed.bad else "act", told=sentence))
+        parts.append(label(placed.x, mid + 4, name, class_="strong", anchor="end" if placed.ends else None))
     return Markup("").join(parts), ROW * rows.count if told else 0.0
+
+
+def _done(deed: Happening) -> str:
+    return plain(deed.what, limit=LABEL_MAX) + (" failed" if deed.bad else "")
 
 
 def _looks(scene: Scene, told: list[Happening], *, top: float) -> tuple[Markup, float]:
