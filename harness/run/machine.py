@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 
 DRILLING = (Phase.INJECT, Phase.RESPOND, Phase.SETTLE)
 BEFORE_END = (Phase.SETUP, Phase.BASELINE, *DRILLING)
+LAST_LINES = 10
+"""Of a service's log, told with its unasked end."""
 Reply = Done | Failed | SnapshotTaken | FaultPrepared | FaultHealed | ActionDone | ObservationDone
 
 
@@ -236,7 +238,8 @@ class Conductor:
         before = turn.state.phase in (Phase.SETUP, Phase.BASELINE)
         control = self.plan.arm is Arm.CONTROL and turn.state.phase in BEFORE_END
         if before or control:
-            turn.end(EndReason.ENVIRONMENT, f"{event.service} ended unasked ({event.reason})")
+            last = "".join(f"\n  | {line}" for line in event.log[-LAST_LINES:])
+            turn.end(EndReason.ENVIRONMENT, f"{event.service} ended unasked ({event.reason}){last}")
 
     # --- the responder ----------------------------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.e2e import trouble
 
 from harness.target.embedded.driver import EmbeddedDriver
+from tests.e2e import trouble
 
 
 @pytest.fixture(scope="module")

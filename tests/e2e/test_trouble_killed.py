@@ -7,18 +7,18 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.e2e import trouble
-from tests.e2e.trouble import drill, until
 
 from harness.history.reader import read
 from harness.history.scorecard import Verdict
 from harness.score import score
 from harness.target.embedded.launch import PROXY
+from tests.e2e import trouble
+from tests.e2e.trouble import drill, until
 
 
 def test_a_run_does_without_its_reaper(kept: str, tmp_path: Path) -> None:
     path = trouble.scenario(tmp_path, trouble.PROMOTE, budget="3s")
-    with drill(tmp_path, path, "--responder", "none", instance=kept) as running:
+    with drill(tmp_path, path, instance=kept) as running:
         running.command("inject-fault")
         os.kill(running.pid_of("harness.run.reaper"), signal.SIGKILL)
         assert running.end() == 1, running.said.read_text()
@@ -31,7 +31,7 @@ def test_a_run_does_without_its_reaper(kept: str, tmp_path: Path) -> None:
 )
 def test_a_lost_observer_is_no_result(module: str, name: str, *, kept: str, tmp_path: Path) -> None:
     path = trouble.scenario(tmp_path, trouble.JOB)
-    with drill(tmp_path, path, "--responder", "none", instance=kept) as running:
+    with drill(tmp_path, path, instance=kept) as running:
         running.command("inject-fault")
         os.kill(running.pid_of(module), signal.SIGKILL)
         assert running.end() == 4, running.said.read_text()
@@ -43,7 +43,7 @@ def test_a_lost_observer_is_no_result(module: str, name: str, *, kept: str, tmp_
 
 def test_a_fault_that_went_with_its_proxy_is_no_repair(kept: str, tmp_path: Path) -> None:
     path = trouble.scenario(tmp_path, trouble.LATENCY)
-    with drill(tmp_path, path, "--responder", "none", instance=kept) as running:
+    with drill(tmp_path, path, instance=kept) as running:
         running.wait_for(lambda e: e["kind"] == "witness" and e["effect"] == "present", what="the effect")
         os.kill(trouble.shop(kept).status().services[PROXY].pid, signal.SIGKILL)
         assert running.end() == 4, running.said.read_text()
@@ -58,7 +58,7 @@ def test_a_fault_that_went_with_its_proxy_is_no_repair(kept: str, tmp_path: Path
 def test_without_harness_and_reaper_leases_and_heal_take_it_back(state: None, tmp_path: Path) -> None:
     withheld = trouble.WITHHOLD.replace("back", "front")  # whoever holds alias and settings must be able to tell them
     path = trouble.scenario(tmp_path, trouble.PROMOTE, trouble.JOB, withheld, trouble.LATENCY, trouble.NULLS)
-    with drill(tmp_path, path, "--responder", "none", instance="orphan") as running:
+    with drill(tmp_path, path, instance="orphan") as running:
         for index in range(5):
             running.wait_for(
                 lambda e, index=index: (

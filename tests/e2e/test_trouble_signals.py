@@ -6,11 +6,11 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.e2e import trouble
-from tests.e2e.trouble import Drill, drill, until
 
 from harness.history.reader import read
 from harness.score import score
+from tests.e2e import trouble
+from tests.e2e.trouble import Drill, drill, until
 
 EXITS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
 
@@ -70,7 +70,7 @@ def test_no_fault_is_left(number: signal.Signals, at: str, fault: str, *, kept: 
 
 def test_a_second_interrupt_hurries_nothing(kept: str, tmp_path: Path) -> None:
     path = trouble.scenario(tmp_path, trouble.PROMOTE, trouble.PAUSE)
-    with drill(tmp_path, path, "--responder", "none", instance=kept) as running:
+    with drill(tmp_path, path, instance=kept) as running:
         running.command("inject-fault")
         running.send(signal.SIGINT)
         running.command("heal-fault")
@@ -86,7 +86,7 @@ def test_a_second_interrupt_hurries_nothing(kept: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
 def test_an_instance_that_it_brought_up_goes_with_it(number: signal.Signals, *, state: None, tmp_path: Path) -> None:
     path = trouble.scenario(tmp_path, trouble.PROMOTE)
-    with drill(tmp_path, path, "--responder", "none", instance="owned") as running:
+    with drill(tmp_path, path, instance="owned") as running:
         running.command("inject-fault")
         running.send(number)
         assert running.end() == EXITS[number], running.said.read_text()

@@ -198,6 +198,8 @@ def drill(
     """Starts `drill run`; whatever of it is left at the end is killed, by pid."""
     mark = secrets.token_hex(8)
     said = folder / f"said-{mark}.txt"
+    if not {"--responder", "--playbook"} & set(options):
+        options += ("--responder", "none")
     with said.open("wb") as out:
         process = subprocess.Popen(
             [
