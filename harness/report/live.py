@@ -40,6 +40,7 @@ class Follower:
         hold_s = plan.mitigate.hold_s if plan.mitigate is not None else plan.hold_s
         self._hold = Hold(round(hold_s * NS))
         self._lost = False
+        self._look = ("", "")
 
     def follow(self, state: State, event: AnyEvent, commands: tuple[AnyCommand, ...]) -> list[Happening]:
         """Takes the event in and gives the news of it, those of the commands it led to among them."""
@@ -58,7 +59,15 @@ class Follower:
         told += [self._teller.ordered(event.t_ns, command) for command in commands]
         for command in commands:
             self._step(command)
-        return [one for one in told if one is not None]
+        return [one for one in told if one is not None and not self._again(one)]
+
+    def _again(self, one: Happening) -> bool:
+        """Whether it is the look that this step took a moment ago: while a step is verified the same look comes several
+        times a second, and would scroll everything else away. The page shows them all."""
+        if not one.what.startswith("look ") or one.bad:
+            return False
+        before, self._look = self._look, (one.step, one.text)
+        return before == self._look
 
     def _sampled(self, sample: Sample) -> list[Happening]:
         for sli in self.plan.slis:

@@ -13,14 +13,17 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from harness.contract.words import Action
-from harness.history.events import AlertReceived, CommandIssued, Input
+from harness.contract.words import Action, Observation
+from harness.history.commands import Observe
+from harness.history.events import AlertReceived, CommandIssued, Input, ObservationDone
 from harness.report import terminal
+from harness.report.live import Follower
 from harness.report.outlet import Outlet
 from harness.report.terminal import open_view, summary
 from harness.respond.playbook import PlaybookResponder
 from harness.run.machine import Conductor
-from harness.run.simulated import Behaviour, simulate
+from harness.run.simulated import simulate
+from harness.run.stubworld import Behaviour
 from harness.score import score
 from tests.golden import build
 from tests.simulated.plans import a_plan, planned_fault
@@ -117,6 +120,21 @@ def test_where_there_is_no_terminal_each_thing_is_one_plain_line():
 def test_lines_carry_the_clock_since_the_fault_was_active():
     page = next(line for line in shown().splitlines() if "PAGE Stub" in line)
     assert re.match(r"\s+\d+\.\d\d s\s+\+\d\.\d\d ! PAGE", page)
+
+
+def test_a_look_that_is_taken_again_and_again_is_told_once():
+    follower = Follower(PLAN)
+    state = Conductor(PLAN, PlaybookResponder()).start()
+    look = {
+        step: Observe(id=f"c{step}", observation=Observation.QUALITY, arguments={}, by="playbook", step=step)
+        for step in "12"
+    }
+    told = []
+    for step in "11121":
+        done = ObservationDone(t_ns=1, command=f"c{step}", from_ns=1, ok=True)
+        for commands in ((look[step],), ()):
+            told += [(one.step, one.text) for one in follower.follow(state, done, commands)]
+    assert told == [("1", "look at quality"), ("2", "look at quality"), ("1", "look at quality")]
 
 
 def test_quiet_shows_nothing():
