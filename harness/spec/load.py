@@ -25,6 +25,7 @@ from harness.spec.problems import Problem, meant, refuse
 from harness.spec.reading import read_text, shown
 from harness.spec.scenario import Scenario
 from harness.spec.target import TargetSpec
+from harness.spec.target_names import undefined_names
 from harness.spec.yaml_nodes import Place, parse_yaml
 
 PLAYBOOK_BYTES_MAX = 2**18
@@ -101,6 +102,8 @@ def load_target(path: Path | str) -> LoadedTarget:
         spec, wrong = validate(TargetSpec, place)
         problems += wrong
         problems += _wrong_files(place, path.parent)
+        if spec is not None:
+            problems += undefined_names(spec, place)
         if spec is not None and not problems:
             return LoadedTarget(spec, text, digest(place.value), path, path.parent.resolve())
     refuse(shown(path), problems, hint=_SCHEMA_HINT.format("target"))
