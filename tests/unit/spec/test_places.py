@@ -169,6 +169,8 @@ services:
 golden: {file: golden.json, link: users}
 load:
   steady: {file: load.py, rate: 20, link: users}
+links: {users: {from: outside, to: api}}
+ports: [pager]
 """
 
 
@@ -219,4 +221,4 @@ def test_a_key_from_a_closed_list_is_told_with_the_list(target: Path) -> None:
     with pytest.raises(InvalidFileError) as caught:
         load_target(target)
     (problem,) = caught.value.problems
-    assert problem.startswith(f"{target}:8:8: 'latncy' is no legal key in `slis`. Did you mean 'latency'? Legal: ")
+    assert problem.startswith(f"{target}:10:8: 'latncy' is no legal key in `slis`. Did you mean 'latency'? Legal: ")
