@@ -75,7 +75,7 @@ def _instances() -> tuple[bool, str]:
     broken = [f"{one.instance}: {one.problem}" for one in shown if one.problem]
     if broken:
         return False, "; ".join(broken)
-    return True, ", ".join(f"{one.instance} ({'running' if one.running else 'down'})" for one in shown) or "none"
+    return True, ", ".join(f"{one.instance} (running)" for one in shown if one.running) or "none is running"
 
 
 def _state() -> tuple[bool, str]:

@@ -10,17 +10,19 @@ import msgspec
 
 @click.command("status")
 @click.option("--instance", help="Only this one.")
+@click.option("--all", "every", is_flag=True, help="Also those that are down.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
-def command(instance: str | None, as_json: bool) -> int:
-    """Show the embedded instances of this user."""
+def command(instance: str | None, every: bool, as_json: bool) -> int:
+    """Show the running embedded instances of this user."""
     from harness.target.embedded.driver import describe, known
 
-    shown = [describe(name) for name in ([instance] if instance else known())]
+    found = [describe(name) for name in ([instance] if instance else known())]
+    shown = [one for one in found if one.running or one.problem or every or instance]
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(shown)))
         return 0
     if not shown:
-        click.echo("no instance; start one with: drill up", err=True)
+        click.echo("no instance is running; start one with: drill up", err=True)
     for one in shown:
         held = f", in use by run {one.held_by.get('run')}" if one.held_by else ""
         click.echo(f"{one.instance}: {one.target}, {'running' if one.running else 'down'}, seed {one.seed}{held}")

@@ -15,7 +15,7 @@ from harness.report import words
 from harness.report.words import plain
 
 WIDTH = 110
-VALUE_MAX = 54
+VALUE_MAX = 160
 VERDICT_STYLES = {Verdict.PASS: "bold green", Verdict.FAIL: "bold red"}
 ANSWER_STYLES = {Answer.MET: "green", Answer.MISSED: "bold red", Answer.NOT_OBSERVED: "yellow"}
 SHOWN_TIMES = ("ttd", "tta", "ttm", "ttrepair", "ttr")
