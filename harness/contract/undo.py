@@ -27,7 +27,8 @@ class PointKind(StrEnum):
     CPU = "cpu"
     """where = service; value: share of the time that the process group may run, (0, 1], or null for no limit."""
     MEMORY = "memory"
-    """where = service; value: limit in bytes, or null for no limit."""
+    """where = service; value: limit in bytes, or null for no limit. Where swap is limited apart from it, a driver tells
+    {"bytes", "swap"}, and takes it back exactly so."""
     TOXIC = "toxic"
     """where = "link/name"; value: {"type", "stream", "toxicity", "attributes"} or null for none."""
     LINK_UP = "link-up"
@@ -38,6 +39,16 @@ class PointKind(StrEnum):
     """where = "model/alias"; value: version."""
     CONFIG = "config"
     """where = "service/key"; value: the setting."""
+    NETWORK = "network"
+    """where = "service/network"; value: how it is joined ({"aliases": [...]}), or null for not at all."""
+    PARTITION = "partition"
+    """where = "service|service"; value: the networks that join the two ({network: {"aliases": [...]}}), or null for none."""
+    DISK = "disk"
+    """where = "service/path", a volume of limited size; value: bytes that we have filled it with, 0 for none."""
+    IMAGE = "image"
+    """where = service; value: the image that it runs."""
+    ENV = "env"
+    """where = "service/VARIABLE"; value: text, or null where it isn't set."""
 
 
 class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

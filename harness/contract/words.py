@@ -19,6 +19,10 @@ class Capability(StrEnum):
     MODEL = "model"
     CONFIG = "config"
     CLOCK = "clock"
+    DISCONNECT = "disconnect"
+    PARTITION = "partition"
+    IMAGE = "image"
+    ENV = "env"
 
 
 class Layer(StrEnum):

@@ -243,6 +243,41 @@ class GraphSpec(Written):
     edges: tuple[tuple[Name, Name], ...] = Field(default=(), description="Which components touch, beyond the links")
 
 
+class DockerSpec(Written):
+    """What the docker driver needs to know: a Compose file that it brings up itself, or a project that runs already."""
+
+    compose: str | None = Field(
+        default=None, description="Compose file in this folder, brought up and down as a project of the instance's own"
+    )
+    project: str | None = Field(
+        default=None, pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Name of a running Compose project to attach to"
+    )
+    allow: tuple[str, ...] = Field(
+        default=(), description="Services of `project` that may be touched; nothing else of it is"
+    )
+    containers: dict[Name, str] = Field(
+        default={},
+        description="Compose service of a service whose name differs, such as `scorer`; `scorer/2`: replica 2",
+    )
+    ports: dict[Name, int] = Field(
+        default={}, description="Port inside the container, for services that publish several"
+    )
+    proxy: str = Field(default="proxy", description="Compose service that runs the fault proxy, if there is one")
+    proxy_port: int = Field(default=8474, ge=1, le=65535, description="Port of the proxy's API inside its container")
+    env: dict[str, str] = Field(
+        default={}, description="Variables for the Compose file; values may hold ${instance}, ${seed}, ${port.NAME}"
+    )
+    within: Seconds = Field(default=180.0, validate_default=False, description="How long `compose up` may take")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.compose is None) == (self.project is None):
+            raise ValueError("give one of `compose` and `project`")
+        if self.project is not None and not self.allow:
+            raise ValueError("`project` needs `allow`: the services that may be touched")
+        return self
+
+
 class DriverKind(StrEnum):
     """Built-in drivers; a plugin's name is legal too."""
 
@@ -256,6 +291,7 @@ class TargetSpec(Written):
     target: Name = Field(description="The target's name")
     driver: str = Field(description="embedded, docker or a plugin's name")
     title: str = Field(default="", description="For people")
+    docker: DockerSpec | None = Field(default=None, description="For the docker driver: what it attaches to or starts")
     preload: tuple[str, ...] = Field(default=(), description="Modules that a warm interpreter imports before forking")
     python_path: tuple[str, ...] = Field(
         default=(), description="Folders put on the path of `python` services, relative to this file"

@@ -58,6 +58,9 @@ def _uses(spec: TargetSpec) -> Iterator[Use]:
     if spec.quality is not None:
         yield ("quality", "decisions"), "reading", spec.quality.decisions
         yield ("quality", "truth"), "reading", spec.quality.truth
+    if spec.docker is not None:
+        yield from ((("docker", "containers", name), "service", name) for name in spec.docker.containers)
+        yield from ((("docker", "ports", name), "service", name) for name in spec.docker.ports)
     for name, model in spec.models.items():
         yield ("models", name, "served", "role"), "role", model.served.role
     for index, edge in enumerate(spec.graph.edges):
