@@ -15,7 +15,17 @@ from collections.abc import Callable
 from harness.clock import now_ns
 from harness.contract.words import Phase
 from harness.history.commands import AnyCommand, Finish, InjectFault, SetTimer, StartWitness, StopWitness
-from harness.history.events import AnyEvent, CommandIssued, Failed, Input, Lag, Note, Started, TimerFired
+from harness.history.events import (
+    AnyEvent,
+    CommandIssued,
+    Failed,
+    FaultHealed,
+    Input,
+    Lag,
+    Note,
+    Started,
+    TimerFired,
+)
 from harness.history.writer import HistoryWriter
 from harness.plugin import Fault
 from harness.run.carry import LIMITS_S, Carrier
@@ -93,6 +103,8 @@ class LiveDriver:
             self._start(command)
         if isinstance(event, Input) and hasattr(event, "command"):
             self._limits.pop(event.command, None)
+        if isinstance(event, FaultHealed):
+            self.witnesses.hurry(event.fault)
         self._show(state, event, commands)
         return state
 

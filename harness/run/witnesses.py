@@ -1,7 +1,8 @@
 """Witnesses of a live run: a thread a fault that reads its far side every so often until told to stop.
 
 A reading that throws is a reading all the same: *unknown*, with its reason. The mask of damaged records is fetched in
-passing, as the injector's receipt.
+passing, as the injector's receipt. Once a fault is healed, its witness looks more often for a moment: how soon the effect is
+seen to be gone should be the target's time, not that of our interval.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from harness.history.events import AnyEvent, MaskRead, WitnessRead
 from harness.plugin import Fault, Target
 
 MASK_EVERY_S = 1.0
+HURRY_EVERY_S = 0.05
+HURRY_NS = 1_500_000_000
 
 
 class Witnesses:
@@ -27,19 +30,22 @@ class Witnesses:
         self.put = put
         self._stops: dict[int, threading.Event] = {}
         self._threads: dict[int, threading.Thread] = {}
+        self._wakes: dict[int, threading.Event] = {}
+        self._hurry_until: dict[int, int] = {}
 
     def start(self, fault: Fault, planned: PlannedFault, prepared: Prepared) -> None:
         """Begins to read; idempotent."""
         if planned.index in self._stops:
             return
-        stop = threading.Event()
+        stop, wake = threading.Event(), threading.Event()
         thread = threading.Thread(
             target=self._read_on,
-            args=(fault, planned, prepared, stop),
+            args=(fault, planned, prepared, stop, wake),
             daemon=True,
             name=f"witness-{planned.index}",
         )
         self._stops[planned.index] = stop
+        self._wakes[planned.index] = wake
         self._threads[planned.index] = thread
         thread.start()
 
@@ -47,18 +53,28 @@ class Witnesses:
         """Tells a witness to stop; its mask is read to the end first."""
         if index in self._stops:
             self._stops[index].set()
+            self._wakes[index].set()
+
+    def hurry(self, index: int) -> None:
+        """Its fault was healed: look at once, and often for a moment."""
+        self._hurry_until[index] = now_ns() + HURRY_NS
+        if index in self._wakes:
+            self._wakes[index].set()
 
     def join(self, timeout_s: float) -> None:
         """Waits until all have stopped, or the time is over."""
         for index, thread in self._threads.items():
-            self._stops[index].set()
+            self.stop(index)
             thread.join(timeout_s)
 
-    def _read_on(self, fault: Fault, planned: PlannedFault, prepared: Prepared, stop: threading.Event) -> None:
+    def _read_on(
+        self, fault: Fault, planned: PlannedFault, prepared: Prepared, stop: threading.Event, wake: threading.Event
+    ) -> None:
         cursor = 0
         memory: dict[str, Any] = {}
         mask_due = now_ns()
         while True:
+            wake.clear()
             last = stop.is_set()
             began = now_ns()
             try:
@@ -89,8 +105,11 @@ class Witnesses:
                 mask_due = ended + int(MASK_EVERY_S * 1e9)
             if last:
                 return
-            spent_s = (now_ns() - began) / 1e9
-            stop.wait(max(0.01, planned.witness_every_s - spent_s))
+            now = now_ns()
+            every_s = planned.witness_every_s
+            if now < self._hurry_until.get(planned.index, 0):
+                every_s = min(every_s, HURRY_EVERY_S)
+            wake.wait(max(0.01, every_s - (now - began) / 1e9))
 
     def _fetch_mask(self, fault: Fault, planned: PlannedFault, prepared: Prepared, cursor: int) -> int:
         began = now_ns()

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import requests
 
+from harness.clock import now_ns
 from harness.contract.undo import Json, Point, PointKind
 from harness.spec.load import load_target
 from harness.target.embedded.driver import EmbeddedDriver
@@ -222,12 +223,17 @@ def drill(
         process.wait(WITHIN_S)
 
 
-def page(instance: str, rule: str, *, status: str = "firing") -> None:
-    """Posts an alert to the pager sink, as a monitoring would."""
+def page(instance: str, rule: str, *, status: str = "firing") -> int:
+    """Posts an alert to the pager sink, as a monitoring would; gives when, on the clock of the histories."""
     port = EmbeddedDriver().attach(instance).names()["port.pager"]
     alert = {"status": status, "labels": {"alertname": rule}, "startsAt": datetime.now(UTC).isoformat()}
-    answer = requests.post(f"http://127.0.0.1:{port}/", json={"alerts": [alert]}, timeout=5)
-    assert answer.status_code == 200
+    with requests.Session() as session:
+        session.get(
+            f"http://127.0.0.1:{port}/", timeout=5
+        )  # whatever the first call costs is no part of the alert's time
+        posted = now_ns()
+        assert session.post(f"http://127.0.0.1:{port}/", json={"alerts": [alert]}, timeout=5).status_code == 200
+    return posted
 
 
 def tool(*words: str) -> tuple[int, Any]:
