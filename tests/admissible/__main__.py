@@ -119,9 +119,9 @@ def markdown(rows: list[tuple[str, Trial, Counter[str], str, str]], times: int) 
     lines = [
         "# Proof that each scenario measures something",
         "",
-        f"Made by `make admissible ARGS='--times {times} --markdown docs/admissible.md'`, on two shared cores. A fault does not",
-        "recover on its own, does with its playbook, its control stays quiet, and lazy responses do not pass. A decoy passes",
-        "where nobody acts, and fails where somebody does. Seconds are of the last run; `>` means: not until then.",
+        "Made by `make admissible`, on two shared cores under load. A fault does not recover on its own, does with its playbook,",
+        "its control stays quiet, and lazy responses do not pass. A decoy passes where nobody acts, and fails where somebody",
+        "does. Seconds are of that run; `>` means: not until then; `-`: not asked, or nothing to count from.",
         "",
         "| scenario | arm and response | verdicts | TTD / TTM / TTR, s | as it must be |",
         "|---|---|---|---|---|",
