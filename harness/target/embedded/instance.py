@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,17 @@ from harness.errors import EnvironmentProblem, UsageError
 from harness.history.events import Snapshot
 from harness.plugin import ProbeReading, ProcessReading
 from harness.proxy.client import ProxyClient
-from harness.spec.target import Argument, ModelSpec, Operation, TargetSpec
-from harness.target import builtins, calls, http, readings, snapshots
+from harness.spec.target import TargetSpec
+from harness.target import calls, http, readings, snapshots
+from harness.target.declared import CALL_S, DeclaredPoints
 from harness.target.embedded import looks, operator, record, startup
 from harness.target.embedded.control import Client
 from harness.target.embedded.launch import Baseline, Exit, Exits, Renew, StatusAnswer
-from harness.target.embedded.points import CALL_S, Points, version_in
+from harness.target.embedded.points import Points
 from harness.target.interpolate import fill, fill_url
+from harness.target.operations import Operations
 
 PROBE_S = 2.0
-SERVED_S = 1.0
 
 
 class EmbeddedTarget:
@@ -43,6 +45,13 @@ class EmbeddedTarget:
         self.lock = record.Lock(self.home)
         self.control = Client(self.home)
         self._points: Points | None = None
+        self.operations = Operations(
+            spec,
+            folder=folder,
+            names=self.names,
+            act=partial(operator.act, self),
+            observe=partial(operator.observe, self),
+        )
 
     @property
     def spec(self) -> TargetSpec:
@@ -165,6 +174,11 @@ class EmbeddedTarget:
             )
         return self._points
 
+    @property
+    def declared(self) -> DeclaredPoints:
+        """The points that are the pipeline's own."""
+        return self.points.declared
+
     def get(self, point: Point) -> Json:
         return self.points.get(point)
 
@@ -189,7 +203,7 @@ class EmbeddedTarget:
         return f"{self.names()[f'service.{service}.url']}/{path.lstrip('/')}"
 
     def process(self, service: str) -> ProcessReading:
-        self._require_service(service)
+        self.operations.require_service(service)
         return looks.look(self.status().services[service], ready_url=self.ready_url(service))
 
     def probe(self, link: str) -> ProbeReading:
@@ -205,29 +219,19 @@ class EmbeddedTarget:
 
     def models_of(self, service: str) -> tuple[str, ...]:
         """The models of which this service is a replica."""
-        role = self._spec.services[service].role
-        return tuple(name for name, model in self._spec.models.items() if model.served.role == role)
+        return self.operations.models_of(service)
 
     def served_version(self, service: str, model: str) -> str | None:
-        self._require_service(service)
-        served = self._require_model(model).served
-        names = dict(self.names()) | {"replica.url": self.names()[f"service.{service}.url"]}
-        try:
-            answer = calls.call_http(served.call, names, where=f"models.{model}.served", timeout_s=SERVED_S)
-        except EnvironmentProblem:
-            return None
-        return str(version_in(answer, served.version_field, where=f"models.{model}.served"))
+        return self.operations.served_version(service, model)
 
     def alias(self, model: str) -> str:
         """The version that the model's alias names."""
-        return str(self.points.get(Point(kind=PointKind.ALIAS, where=f"{model}/{self._require_model(model).alias}")))
+        return str(
+            self.points.get(Point(kind=PointKind.ALIAS, where=f"{model}/{self.operations.require_model(model).alias}"))
+        )
 
     def make_variant(self, model: str, variant: str) -> str:
-        variants = self._require_model(model).variants
-        if variant not in variants:
-            raise UsageError(f"unknown variant '{variant}' of model '{model}'. Known: {', '.join(variants) or 'none'}")
-        made = calls.call_http(variants[variant].make, self.names(), where=f"models.{model}.variants.{variant}")
-        return str(version_in(made, variants[variant].version_field, where=f"models.{model}.variants.{variant}"))
+        return self.operations.make_variant(model, variant)
 
     def read(self, reading: str, *, after: int, limit: int = 5000) -> tuple[list[dict[str, Any]], int]:
         return readings.read(self._spec.readings, reading, self.names(), after=after, limit=limit)
@@ -238,7 +242,7 @@ class EmbeddedTarget:
 
     def config(self, service: str) -> dict[str, Json]:
         """A service's settings."""
-        return calls.as_object(http.ask("GET", self.points.config_url(service), timeout_s=snapshots.ASK_S))
+        return calls.as_object(http.ask("GET", self.declared.config_url(service), timeout_s=snapshots.ASK_S))
 
     def snapshot(self) -> Snapshot:
         found = self.status().services
@@ -269,56 +273,10 @@ class EmbeddedTarget:
     # --- operations ---------------------------------------------------------------------------------------------------
 
     def act(self, action: Action, arguments: Mapping[str, Json]) -> dict[str, Json]:
-        operation = self._declared(self._spec.actions, action, "action")
-        filled = self._checked(
-            operation, arguments, builtins.ACTIONS.get(action), what=action, valued=action in builtins.VALUED
-        )
-        if operation.builtin:
-            return operator.act(self, action, filled)
-        return self._call(operation, filled, where=f"actions.{action}")
+        return self.operations.act(action, arguments)
 
     def observe(self, observation: Observation, arguments: Mapping[str, Json]) -> dict[str, Json]:
-        operation = self._declared(self._spec.observations, observation, "observation")
-        filled = self._checked(
-            operation, arguments, builtins.OBSERVATIONS.get(observation), what=observation, valued=False
-        )
-        if operation.builtin:
-            return operator.observe(self, observation, filled)
-        return self._call(operation, filled, where=f"observations.{observation}")
-
-    def _declared(self, declared: Mapping[Any, Operation], name: str, kind: str) -> Operation:
-        if name not in declared:
-            raise UsageError(
-                f"target '{self._spec.target}' has no {kind} '{name}'. Known: {', '.join(declared) or 'none'}"
-            )
-        return declared[name]
-
-    def _checked(
-        self,
-        operation: Operation,
-        arguments: Mapping[str, Json],
-        own: Mapping[str, Argument] | None,
-        *,
-        what: str,
-        valued: bool,
-    ) -> dict[str, Json]:
-        """With `builtin`, the arguments are the driver's; a `value` of any type goes where the action takes one."""
-        declared = (own or {}) if operation.builtin else operation.arguments
-        given = dict(arguments)
-        free = {}
-        if operation.builtin and valued:
-            if "value" not in given:
-                raise UsageError(f"{what}: argument 'value' is required")
-            free["value"] = given.pop("value")
-        checked = calls.checked(given, declared, what=what, services=self._spec.services, links=self._spec.links)
-        return checked | free
-
-    def _call(self, operation: Operation, arguments: Mapping[str, Json], *, where: str) -> dict[str, Json]:
-        names = dict(self.names()) | {f"arg.{name}": value for name, value in arguments.items()}
-        if operation.http is not None:
-            return calls.call_http(operation.http, names, where=where, timeout_s=operation.timeout)
-        assert operation.exec is not None
-        return calls.call_exec(operation.exec, names, folder=self.folder, where=where, timeout_s=operation.timeout)
+        return self.operations.observe(observation, arguments)
 
     # --- names --------------------------------------------------------------------------------------------------------
 
@@ -331,12 +289,3 @@ class EmbeddedTarget:
 
     def redacted(self) -> dict[str, Json]:
         return calls.redacted(self._spec)
-
-    def _require_service(self, service: str) -> None:
-        if service not in self._spec.services:
-            raise UsageError(f"unknown service '{service}'. Known: {', '.join(self._spec.services)}")
-
-    def _require_model(self, model: str) -> ModelSpec:
-        if model not in self._spec.models:
-            raise UsageError(f"unknown model '{model}'. Known: {', '.join(self._spec.models) or 'none'}")
-        return self._spec.models[model]

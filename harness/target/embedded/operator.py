@@ -13,22 +13,19 @@ from typing import TYPE_CHECKING
 
 from harness.contract.undo import Json
 from harness.contract.words import Action, Observation
-from harness.errors import EnvironmentProblem, UsageError
+from harness.errors import UsageError
 from harness.spec.base import parse_size
-from harness.target import alerts, http
+from harness.target import http, observed
 from harness.target.embedded import looks
 from harness.target.embedded.launch import Operate, ServiceStatus, StatusAnswer
 from harness.target.embedded.memory import family_private_bytes
-from harness.target.embedded.points import version_in
 from harness.target.embedded.processes import stat
-from harness.target.readings import PAGES_MAX
 from harness.target.snapshots import ASK_S, together
 
 if TYPE_CHECKING:
     from harness.target.embedded.instance import EmbeddedTarget
 
 ACT_S = 5.0
-LOG_LINES_MAX = 500
 
 
 def act(target: EmbeddedTarget, action: Action, arguments: Mapping[str, Json]) -> dict[str, Json]:
@@ -40,7 +37,7 @@ def act(target: EmbeddedTarget, action: Action, arguments: Mapping[str, Json]) -
             return {"service": arguments["service"], "done": action}
         case Action.SET_FLAG:
             service, key, value = arguments["service"], arguments["flag"], arguments["value"]
-            http.ask("PATCH", target.points.config_url(service), body={key: value}, timeout_s=ACT_S, ok=(200, 204))
+            http.ask("PATCH", target.declared.config_url(service), body={key: value}, timeout_s=ACT_S, ok=(200, 204))
             return {"service": service, "flag": key, "value": value}
         case Action.SET_LIMIT:
             value = _limit(arguments["resource"], arguments["value"])
@@ -67,19 +64,7 @@ def observe(target: EmbeddedTarget, observation: Observation, arguments: Mapping
             return _services(target)
         case Observation.RESOURCES:
             return _resources(_own(target, target.status()))
-        case Observation.ALERTS:
-            return alerts.summary(alerts.active(target.spec.alerts, target.names(), timeout_s=ASK_S * 4))
-        case Observation.VERSIONS:
-            return _versions(target)
-        case Observation.PROMOTIONS | Observation.LINEAGE:
-            return _newest(target, str(observation))
-        case Observation.CONFIG:
-            return _config(target, arguments.get("service"))
-        case Observation.LOGS:
-            count = min(max(int(arguments["lines"] or 0), 1), LOG_LINES_MAX)
-            lines = target.log_tail(arguments["service"], count)
-            return {"service": arguments["service"], "lines": len(lines), "text": "\n".join(lines)}
-    raise UsageError(f"the embedded driver has no built-in observation '{observation}'")
+    return observed.observe(target, observation, arguments)
 
 
 def _own(target: EmbeddedTarget, status: StatusAnswer) -> dict[str, ServiceStatus]:
@@ -124,43 +109,3 @@ def _resources(found: Mapping[str, ServiceStatus]) -> dict[str, Json]:
             f"{name}.restarts": status.restarts,
         }
     return flat
-
-
-def _versions(target: EmbeddedTarget) -> dict[str, Json]:
-    """What each replica really serves, by service; and each alias (`champion`), with whatever else its declared call tells."""
-    asks: dict[str, Callable[[], Json]] = {}
-    for model in target.spec.models:
-        asks[f"alias/{model}"] = partial(target.points.alias_answer, model)
-    for name in target.spec.services:
-        for model in target.models_of(name):
-            asks[f"served/{name}"] = partial(target.served_version, name, model)
-    answers = together(asks, within_s=ASK_S * 4)
-    flat: dict[str, Json] = {}
-    for model, found in target.spec.models.items():
-        told = answers.get(f"alias/{model}")
-        if told is None:
-            raise EnvironmentProblem(f"the alias of model '{model}' can't be read")
-        flat |= {key: value for key, value in told.items() if not isinstance(value, dict | list)}
-        flat[found.alias] = str(version_in(told, found.access.version_field, where=f"models.{model}"))
-    return flat | {key.partition("/")[2]: value for key, value in answers.items() if key.startswith("served/")}
-
-
-def _newest(target: EmbeddedTarget, reading: str) -> dict[str, Json]:
-    """The newest record of the reading of the same name, and how many there are."""
-    after, count, newest = 0, 0, {}
-    for _ in range(PAGES_MAX):
-        records, cursor = target.read(reading, after=after)
-        if not records:
-            break
-        after, count, newest = cursor, count + len(records), records[-1]
-    return {"records": count, **newest}
-
-
-def _config(target: EmbeddedTarget, service: str | None) -> dict[str, Json]:
-    if service is not None:
-        return target.config(service)
-    wanted = [name for name, found in target.spec.services.items() if found.config is not None]
-    answers = together({name: partial(target.config, name) for name in wanted}, within_s=ASK_S * 4)
-    if wanted and not answers:
-        raise EnvironmentProblem("no service tells its settings")
-    return answers

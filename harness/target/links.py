@@ -1,0 +1,131 @@
+"""The points of a link behind the fault proxy: toxics, taps, up or down. The same for every driver that has the proxy.
+
+What is set stands under a lease, which `renew` keeps: a proxy whose controller has died takes it all back by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.contract.undo import Json, Point, PointKind
+from harness.errors import UsageError
+from harness.proxy.client import ProxyClient, ProxyInfo, ToxicInfo
+from harness.spec.target import TargetSpec
+from harness.target import http
+from harness.target.restoring import normal
+
+CALL_S = 3.0
+KINDS = frozenset({PointKind.TOXIC, PointKind.LINK_UP, PointKind.TAP})
+
+
+class LinkPoints:
+    """`proxy` gives the client each time, because a proxy in a container may have moved."""
+
+    def __init__(self, spec: TargetSpec, *, proxy: Callable[[], ProxyClient], lease: str, lease_s: float) -> None:
+        self._spec, self._proxy = spec, proxy
+        self._lease, self._lease_s = lease, lease_s
+
+    def get(self, point: Point) -> Json:
+        """Raises `UsageError` for a place that isn't there."""
+        match point.kind:
+            case PointKind.TOXIC:
+                return self._toxic(*self._on_link(point))
+            case PointKind.TAP:
+                return self._tap(*self._on_link(point))
+        return self._link(self._name(point.where)).enabled
+
+    def set(self, point: Point, value: Json) -> None:
+        """Idempotent."""
+        match point.kind:
+            case PointKind.TOXIC:
+                self._set_toxic(*self._on_link(point), value)
+            case PointKind.TAP:
+                self._set_tap(*self._on_link(point), value)
+            case _:
+                self._set_link(self._name(point.where), bool(value))
+
+    def renew(self) -> None:
+        """Renews the lease."""
+        self._proxy().renew_lease(self._lease, ttl_ms=int(self._lease_s * 1000))
+
+    def _name(self, where: str) -> str:
+        if where not in self._spec.links:
+            raise UsageError(f"unknown link '{where}'. Known: {', '.join(self._spec.links) or 'none'}")
+        return where
+
+    def _on_link(self, point: Point) -> tuple[str, str]:
+        link, slash, name = point.where.partition("/")
+        if not (slash and name):
+            raise UsageError(f"'{point.where}' is no place of a {point.kind}: write link/name")
+        return self._name(link), name
+
+    def _link(self, link: str) -> ProxyInfo:
+        return self._proxy().proxy(link)
+
+    def _toxic(self, link: str, name: str) -> Json:
+        for toxic in self._link(link).toxics:
+            if toxic.name == name:
+                return _shown(toxic)
+        return None
+
+    def _set_toxic(self, link: str, name: str, value: Json) -> None:
+        if self._toxic(link, name) is not None:
+            if value is not None and normal(PointKind.TOXIC, self._toxic(link, name)) == normal(PointKind.TOXIC, value):
+                return
+            self._proxy().remove_toxic(link, name)
+        if value is not None:
+            self.renew()
+            self._proxy().add_toxic(
+                link,
+                name=name,
+                type=value["type"],
+                stream=value.get("stream", "downstream"),
+                toxicity=value.get("toxicity", 1.0),
+                attributes=value.get("attributes") or {},
+                lease=self._lease,
+            )
+
+    def _set_link(self, link: str, up: bool) -> None:
+        if self._link(link).enabled == up:
+            return
+        if not up:
+            self.renew()
+        self._proxy().set_enabled(link, up, lease="" if up else self._lease)
+
+    def _tap(self, link: str, name: str) -> Json:
+        url = f"http://{self._proxy().address}/proxies/{link}/taps"
+        taps = http.ask("GET", url, timeout_s=CALL_S)
+        for tap in taps:
+            if tap["name"] == name:
+                return {key: item for key, item in tap.items() if key not in ("name", "counters", "lease")}
+        return None
+
+    def _set_tap(self, link: str, name: str, value: Json) -> None:
+        present = self._tap(link, name)
+        if present is not None:
+            if value is not None and normal(PointKind.TAP, present) == normal(PointKind.TAP, value):
+                return
+            self._proxy().remove_tap(link, name)
+        if value is not None:
+            self.renew()
+            tap = normal(PointKind.TAP, value)
+            self._proxy().add_tap(
+                link,
+                name=name,
+                corrupt=tap["corrupt"],
+                stream=tap["stream"],
+                method=tap["match"]["method"],
+                path=tap["match"]["path"],
+                record=tap["record"],
+                id=tap["id"],
+                lease=self._lease,
+            )
+
+
+def _shown(toxic: ToxicInfo) -> dict[str, Json]:
+    return {
+        "type": toxic.type,
+        "stream": toxic.stream,
+        "toxicity": float(toxic.toxicity),
+        "attributes": dict(toxic.attributes),
+    }
