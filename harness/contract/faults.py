@@ -91,6 +91,9 @@ class PlannedFault(msgspec.Struct, frozen=True):
     witness_timeout_s: float = 2.0
     seed: int = 0
     """For the fault's own draws, such as which records are hit."""
+    witness_blind_s: float = 0.0
+    """How long the effect may have been there, or gone, while the witness still says otherwise, because it must gather looks
+    or records first. Widens the interval in which the effect began or ended; 0 where it looks at the present moment."""
 
 
 class Prepared(msgspec.Struct, frozen=True):

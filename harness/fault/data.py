@@ -73,6 +73,7 @@ class Tapped:
             damage=Damage(by_mask=True, debts={"quarantined": "quarantine", "rescored": "rescored"}),
             witness_within_s=4.0,
             witness_every_s=0.3,
+            witness_blind_s=SILENT_S if fault.dose >= 1.0 else 4.0,
         )
 
     def prepare(self, fault: PlannedFault, target: Target) -> Prepared:

@@ -21,6 +21,7 @@ from harness.fault import points, sampled
 from harness.plugin import ArgumentDeclaration, FaultDeclaration, Inventory, Target
 
 BASELINE_PROBES = 5
+WITNESS_EVERY_S = 0.1
 WAITED_S = 1.0
 """A probe that gave up after so long has met a delay; one refused sooner has met something else."""
 HOUR_S = 3600.0
@@ -38,7 +39,7 @@ def _planned(fault: PlannedFault, label: str) -> PlannedFault:
         components=(Component("link", fault.arguments["link"]),),
         look=Look(label=label, glyph="N"),
         witness_within_s=3.0,
-        witness_every_s=0.1,
+        witness_every_s=WITNESS_EVERY_S,
     )
 
 
@@ -141,7 +142,9 @@ class Broken:
     def plan(self, fault: PlannedFault, inventory: Inventory) -> PlannedFault:
         """Raises `UsageError` for times out of range."""
         self.check(fault.arguments)
-        return _planned(fault, f"{fault.arguments['link']} {self.verb}")
+        planned = _planned(fault, f"{fault.arguments['link']} {self.verb}")
+        blind_s = WITNESS_EVERY_S * (sampled.needed(fault.dose, least=1) - 1)
+        return msgspec.structs.replace(planned, witness_blind_s=blind_s)
 
     def prepare(self, fault: PlannedFault, target: Target) -> Prepared:
         """What stands there now, to be put back."""

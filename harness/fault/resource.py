@@ -92,7 +92,7 @@ class Withhold:
         if fault.dose > SHARE_MAX:
             raise UsageError(f"share: {fault.dose:g} is a pause (see process.pause); legal: up to {SHARE_MAX:g}")
         planned = _planned(fault, inventory, f"without {fault.dose:.0%} of its CPU")
-        return msgspec.structs.replace(planned, witness_within_s=3.0, witness_every_s=0.1)
+        return msgspec.structs.replace(planned, witness_within_s=3.0, witness_every_s=0.1, witness_blind_s=LOOKS * 0.1)
 
     def prepare(self, fault: PlannedFault, target: Target) -> Prepared:
         """The limits as they are."""
@@ -174,7 +174,10 @@ class MemoryLimit:
         return points.inject(prepared, target)
 
     def witness(self, fault: PlannedFault, prepared: Prepared, target: Target, memory: dict[str, Any]) -> Reading:
-        """Present where a victim died for memory just now; absent where each stays alive and ready."""
+        """Present where a victim died for memory and is gone; absent where each has stayed alive for a while, and is ready.
+
+        In between it is unknown: whether a process that is back will stay shows only later, and that later is ours.
+        """
         processes = _processes(fault, target)
         effects = [_after_kills(name, process, prepared, memory) for name, process in processes.items()]
         known = {name: process for name, process in processes.items() if process is not None}
@@ -205,9 +208,10 @@ def _after_kills(name: str, process: ProcessReading | None, prepared: Prepared, 
         seen["kills"], seen["died_ns"] = process.memory_kills, now
     if process.state != GONE:
         seen["identity"] = process.identity
-    if seen["died_ns"] is not None and (process.state == GONE or now - seen["died_ns"] < STAYS_S * 1e9):
+    if died or (seen["died_ns"] is not None and process.state == GONE):
         return Effect.PRESENT
-    if process.state == GONE or process.ready is False:
+    staying = seen["died_ns"] is not None and now - seen["died_ns"] < STAYS_S * 1e9
+    if staying or process.state == GONE or process.ready is False:
         return Effect.UNKNOWN
     return Effect.ABSENT
 

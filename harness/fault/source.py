@@ -95,6 +95,7 @@ class Shift:
             look=Look(label=f"{service}: regime {regime} x {fault.dose:g}", glyph="X"),
             witness_within_s=6.0,
             witness_every_s=0.3,
+            witness_blind_s=6.0,  # *absent* until enough of the values compared are of the new population
         )
 
     def prepare(self, fault: PlannedFault, target: Target) -> Prepared:

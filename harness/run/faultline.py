@@ -75,7 +75,8 @@ def witnessed(turn: Turn, event: WitnessRead) -> None:
     began = event.t_ns - event.res_ns
     changes: dict[str, object] = {"effect": event.effect, "effect_ns": event.t_ns}
     if event.effect is Effect.ABSENT:
-        changes["last_absent_ns"] = event.t_ns
+        blind_s = turn.state.plan.faults[event.fault].witness_blind_s
+        changes["last_absent_ns"] = event.t_ns - round(blind_s * NS)
         if fault.stage is FaultStage.SECURED:
             changes["ready"] = True
         if fault.stage is FaultStage.UNDONE and fault.undone_ns is not None and began >= fault.undone_ns:

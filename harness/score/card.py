@@ -27,7 +27,7 @@ from harness.score.rounding import rounded
 from harness.score.times import times
 from harness.score.verdict import exit_code, verdict
 
-SCORER = "mldrill score 1"
+SCORER = "mldrill score 2"
 """Changes whenever the same history would get another scorecard."""
 
 
@@ -79,7 +79,7 @@ def _scored(history: Recording) -> Scorecard:
             verdict=word,
             reasons=reasons,
             criteria=criteria,
-            times=times(evidence, at, detected=detected, recovery=recovery),
+            times=times(evidence, at, detected=detected, impact=impact, recovery=recovery),
             moments=at,
             bad_minutes=bad_minutes_of(
                 evidence,

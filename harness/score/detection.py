@@ -1,8 +1,8 @@
 """Who noticed, and when: the page that the scenario expects, or a person's own declaration, whichever came first.
 
 A page qualifies if it matches what is expected, was not firing before, and its condition became true after the injection.
-The last is why a chronic alert detects nothing. Where the clocks' error leaves open on which side of the injection the
-condition became true, the page neither qualifies nor is it ruled out: detection is then undecided.
+The last is why a chronic alert detects nothing. Where the clocks' error, or a time that isn't told, leaves open on which side of
+the injection the condition became true, the page neither qualifies nor is it ruled out: detection is then undecided.
 
 Rejected: "an alert fired" (any alert), the end of the session as the time of detection, and the cleared alert as proof.
 """
@@ -40,7 +40,7 @@ def detection(evidence: Evidence) -> Detection:
                 continue
             if alert.name in chronic or not _expected(alert, plan.detect, plan):
                 continue
-            after = _became_true_after(alert, inject_ns)
+            after = _became_true_after(alert, inject_ns, plan)
             if after is True:
                 page = alert
                 break
@@ -102,14 +102,25 @@ def _declared_layer(plan: Plan, name: str) -> str:
     return next((str(rule.layer) for rule in plan.alerts.rules if rule.name == name), "")
 
 
-def _became_true_after(alert: AlertReceived, inject_ns: int) -> bool | None:
-    """Whether the condition became true after the injection; None where the clocks' error leaves it open."""
-    told = [t_ns for t_ns in (alert.active_ns, alert.starts_ns) if t_ns is not None]
-    if not told:
-        return alert.t_ns >= inject_ns  # by our own clock, which has no error against itself
-    if told[0] - alert.clock_error_ns >= inject_ns:
+def _became_true_after(alert: AlertReceived, inject_ns: int, plan: Plan) -> bool | None:
+    """Whether the condition became true after the injection; None where what the monitoring tells leaves it open.
+
+    Where it tells only when the alert fired, the condition was true a hold and up to an evaluation before.
+    """
+    error_ns, settings = alert.clock_error_ns, plan.alerts
+    hold_ns = round(next((rule.hold_s for rule in settings.rules if rule.name == alert.name), 0.0) * NS)
+    evaluation_ns = round(settings.evaluation_s * NS)
+    if alert.active_ns is not None:
+        earliest_ns, latest_ns = alert.active_ns - error_ns, alert.active_ns + error_ns
+    elif alert.starts_ns is not None:
+        latest_ns = alert.starts_ns - hold_ns + error_ns
+        earliest_ns = latest_ns - evaluation_ns - 2 * error_ns
+    else:  # by our own clock, which has no error against itself
+        latest_ns = alert.t_ns - hold_ns
+        earliest_ns = latest_ns - evaluation_ns - round(settings.group_wait_s * NS)
+    if earliest_ns >= inject_ns:
         return True
-    return None if told[0] + alert.clock_error_ns >= inject_ns else False
+    return None if latest_ns >= inject_ns else False
 
 
 def _declared_ns(evidence: Evidence, inject_ns: int | None) -> int | None:

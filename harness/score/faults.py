@@ -48,7 +48,7 @@ def witnessed(evidence: Evidence, fault: PlannedFault) -> Witnessed:
         why = "its witness gave no reading after the injection"
         return Witnessed(fault, inject_ns, None, why, evidence.ended_ns >= window_end)
     in_time = [reading for reading in readings if reading.t_ns - reading.res_ns <= window_end]
-    active = first_present(map(_look, in_time), not_before_ns=inject_ns)
+    active = first_present((_look(fault, reading) for reading in in_time), not_before_ns=inject_ns)
     if active is not None:
         return Witnessed(fault, inject_ns, active, "", True)
     why = f"its witness did not see the effect within {fault.witness_within_s:g} s of the injection"
@@ -99,9 +99,14 @@ def _before_teardown(evidence: Evidence, index: int) -> tuple[WitnessRead, ...]:
     return tuple(r for r in evidence.witness.get(index, ()) if down_ns is None or r.t_ns <= down_ns)
 
 
-def _look(reading: WitnessRead) -> Look:
+def stale_ns(fault: PlannedFault, reading: WitnessRead) -> int:
+    """How old what a reading says may be: it took a while, and some witnesses see only what has been so for a while."""
+    return reading.res_ns + round(fault.witness_blind_s * NS)
+
+
+def _look(fault: PlannedFault, reading: WitnessRead) -> Look:
     present = None if reading.effect is Effect.UNKNOWN else reading.effect is Effect.PRESENT
-    return Look(reading.t_ns, reading.res_ns, present)
+    return Look(reading.t_ns, stale_ns(fault, reading), present)
 
 
 def _injected_ns(evidence: Evidence, index: int, inject_ns: int) -> int:

@@ -1,7 +1,8 @@
 """Whether users got what they should, sample by sample, as the prober saw it from outside.
 
 What always holds: a value that is missing is never good. It is *unknown*, which breaks a recovery and starts no impact. Where
-nothing answered at all, latency and correctness are unknown, and the impact is the availability's.
+nothing answered at all, latency and correctness are unknown, and the impact is the availability's. A stretch without samples
+is unknown for every objective: that nothing was lost can be said only of what was watched.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from harness.contract.words import SliKind
 from harness.history.events import Sample
 from harness.measure.folds import onset
 from harness.measure.onset import Look
+from harness.score.evidence import NS
 from harness.spec.plan import Plan
+
+GAP_SAMPLES = 4
+"""Silence longer than this many sampling intervals breaks a hold, and leaves objectives unknown."""
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -30,12 +35,16 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 class Impact(msgspec.Struct, frozen=True):
-    """Whether and when an objective was lost, and which; `unknown` names SLIs that couldn't be read k of m times."""
+    """Whether and when an objective was lost, and which; `res_ns`: how much earlier it may have been.
+
+    `unknown` names SLIs that couldn't be read k of m times, or for too long at a stretch.
+    """
 
     at_ns: int | None
     lost: tuple[SliKind, ...]
     unknown: tuple[SliKind, ...]
     samples: int
+    res_ns: int = 0
 
 
 def judged(plan: Plan, samples: Iterable[Sample]) -> tuple[Judged, ...]:
@@ -68,16 +77,32 @@ def impact(plan: Plan, samples: Iterable[Judged], *, from_ns: int, to_ns: int) -
     window = [sample for sample in samples if from_ns <= sample.t_ns <= to_ns]
     found: dict[SliKind, int] = {}
     unknown: list[SliKind] = []
+    unwatched = bool(window) and _silent(window, from_ns=from_ns, to_ns=to_ns, gap_s=GAP_SAMPLES * plan.sample_every_s)
     for column, sli in enumerate(plan.slis):
         lost_ns = onset((sample.t_ns, sample.bad[column]) for sample in window)
         if lost_ns is not None:
             found[sli.kind] = lost_ns
         missing = onset((sample.t_ns, sample.bad[column] is None) for sample in window)
-        if missing is not None:
+        if missing is not None or unwatched:
             unknown.append(sli.kind)
+    at_ns = min(found.values(), default=None)
     return Impact(
-        at_ns=min(found.values(), default=None),
+        at_ns=at_ns,
         lost=tuple(sorted(found, key=lambda kind: (found[kind], kind))),
         unknown=tuple(unknown),
         samples=len(window),
+        res_ns=0 if at_ns is None else _since_the_one_before(window, at_ns, from_ns=from_ns),
     )
+
+
+def _silent(window: list[Judged], *, from_ns: int, to_ns: int, gap_s: float) -> bool:
+    """Whether users went unwatched for longer than `gap_s`. A sample watches for as long as it took."""
+    ends = [from_ns, *(sample.t_ns for sample in window)]
+    begins = [*(sample.t_ns - sample.res_ns for sample in window), to_ns]
+    return any(begin - end > round(gap_s * NS) for end, begin in zip(ends, begins, strict=True))
+
+
+def _since_the_one_before(window: list[Judged], at_ns: int, *, from_ns: int) -> int:
+    """From the start of the sample before, or of the window: until then it may have been well."""
+    before = [sample.t_ns - sample.res_ns for sample in window if sample.t_ns < at_ns]
+    return at_ns - max(from_ns, before[-1] if before else from_ns)

@@ -37,20 +37,21 @@ def reached(
     """Folds readings of "it is good now", meant to come every `every_ns`, up to `until_ns`.
 
     A stretch is broken by silence longer than `gap_ns`; the last reading stands for `STANDS` intervals at most.
-    `unread_ns`: from when nothing is known if there is no reading at all.
+    `unread_ns`: it can't have been reached before; from then on nothing is known if there is no reading at all.
     """
     readings = tuple(looks)
     if not readings:
         return Reached(None, maybe_ns=unread_ns, why="there is no reading")
     strict = Hold(hold_ns, gap_ns=gap_ns)
-    before_ns = readings[0].t_ns - readings[0].res_ns
+    before_ns = unread_ns
     res_ns = 0
     for look in readings:
         began = strict.since_ns
         strict = strict.step(look.t_ns, look.present)
         if strict.since_ns == look.t_ns and began != look.t_ns and strict.held_ns is None:
             res_ns = look.t_ns - before_ns
-        before_ns = look.t_ns - look.res_ns
+        if look.present is False:  # only what was seen to be bad rules out that it was good by then
+            before_ns = max(unread_ns, look.t_ns - look.res_ns)
     last_ns = min(until_ns, readings[-1].t_ns + STANDS * every_ns)
     if strict.since_ns is not None and last_ns > readings[-1].t_ns:
         strict = strict.step(last_ns, True)

@@ -23,12 +23,9 @@ from harness.measure.onset import Look
 from harness.score import objectives
 from harness.score.debt import Debt
 from harness.score.evidence import CURE, NS, Evidence
-from harness.score.faults import Witnessed
-from harness.score.objectives import Impact, Judged
+from harness.score.faults import Witnessed, stale_ns
+from harness.score.objectives import GAP_SAMPLES, Impact, Judged
 from harness.score.reached import Reached, reached, together
-
-GAP_SAMPLES = 4
-"""Silence longer than this many sampling intervals breaks a hold."""
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -104,7 +101,7 @@ def _cause_gone(evidence: Evidence, seen: Witnessed, *, hold_s: float) -> Reache
     gap_s = GAP_SAMPLES * fault.witness_every_s + fault.witness_timeout_s
     return reached(
         (
-            Look(r.t_ns, r.res_ns, None if r.effect is Effect.UNKNOWN else r.effect is Effect.ABSENT)
+            Look(r.t_ns, stale_ns(fault, r), None if r.effect is Effect.UNKNOWN else r.effect is Effect.ABSENT)
             for r in evidence.witness.get(fault.index, ())
             if from_ns <= r.t_ns <= evidence.ended_ns
         ),

@@ -14,6 +14,7 @@ from harness.contract.words import Arm
 from harness.history.scorecard import Moments, Time, Times
 from harness.score.detection import Detection
 from harness.score.evidence import NS, Evidence
+from harness.score.objectives import Impact
 from harness.score.reached import Reached
 from harness.score.recovery import Recovery
 
@@ -30,7 +31,7 @@ class End(msgspec.Struct, frozen=True):
     censors: bool = True
 
 
-def times(evidence: Evidence, at: Moments, *, detected: Detection, recovery: Recovery | None) -> Times:
+def times(evidence: Evidence, at: Moments, *, detected: Detection, impact: Impact, recovery: Recovery | None) -> Times:
     """All durations. In a control nothing was injected, so there is nothing to count from."""
     active = at.t_active_from
     width = (at.t_active_to or 0) - (active or 0)
@@ -60,7 +61,7 @@ def times(evidence: Evidence, at: Moments, *, detected: Detection, recovery: Rec
         sense=span(zero, width, known_cond, no_zero),
         hold=span(at.t_cond, error, known_fire, "the monitoring doesn't say"),
         deliver=span(at.t_fire, error, page_end, "the monitoring doesn't say"),
-        lead=span(at.t_impact, 0, detect, "no objective was lost") if expects else Time(reason=no_zero),
+        lead=span(at.t_impact, impact.res_ns, detect, "no objective was lost") if expects else Time(reason=no_zero),
     )
 
 

@@ -7,7 +7,17 @@ from msgspec.structs import replace
 
 from harness.contract.words import Action, Arm, EndReason, Kind, Phase, ReportKind, SliKind
 from harness.errors import ImpossibleEventError
-from harness.history.commands import Act, CollectReadings, EndStep, EnterPhase, HealFault, InjectFault, Say, SecureUndo
+from harness.history.commands import (
+    Act,
+    CollectReadings,
+    EndStep,
+    EnterPhase,
+    HealFault,
+    InjectFault,
+    Say,
+    SecureUndo,
+    SetTimer,
+)
 from harness.history.events import CommandIssued, Done, Sample, ServiceExited
 from harness.plugin import Responder
 from harness.respond.none import NoResponder
@@ -53,6 +63,14 @@ def test_nobody_answers_runs_to_the_budget_and_is_healed():
     ]
     assert run.virtual_s > 30
     assert_clean(run)
+
+
+def test_the_budget_counts_from_where_a_blind_witness_s_effect_may_have_begun():
+    def budget_s(blind_s: float) -> float:
+        run = simulate(a_plan(replace(planned_fault(), witness_blind_s=blind_s)), NoResponder(), CURED_BY_ROLLBACK)
+        return next(timer.after_s for timer in commands_of(run, SetTimer) if timer.name == "budget")
+
+    assert budget_s(1.0) < budget_s(0.0)
 
 
 def test_the_playbook_cures_claims_and_ends_early():

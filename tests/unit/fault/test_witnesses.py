@@ -18,7 +18,7 @@ from harness.contract.words import Effect
 from harness.errors import EnvironmentProblem, UsageError
 from harness.fault import sampled
 from harness.fault.data import NULL, SCALE
-from harness.fault.link import CUT, LATENCY
+from harness.fault.link import CUT, LATENCY, RESET
 from harness.fault.model import PROMOTE
 from harness.fault.process import KILL, PAUSE
 from harness.fault.resource import LIMIT, WITHHOLD
@@ -56,6 +56,26 @@ class Watching:
         if after_s:
             self.target.advance(after_s)
         return self.fault.witness(self.planned, self.prepared, self.target, self.memory)
+
+
+# --- how old what they say may be ------------------------------------------------------------------------------------
+
+
+def test_a_witness_that_gathers_before_it_sees_says_for_how_long_it_is_blind(target: StubTarget) -> None:
+    """Else the zero of all times would be its *absent* of a moment at which the effect was there."""
+    watching = Watching(SHIFT, {"regime": "shifted"}, target)
+    assert Effect.ABSENT in [watching.look(after_s=0.3).effect for _ in range(60)]
+    watching.inject()
+    looks = [watching.look(after_s=0.3).effect for _ in range(20)]
+    assert looks[0] is Effect.ABSENT  # though it was injected before
+    assert 0.3 * looks.index(Effect.PRESENT) < watching.planned.witness_blind_s
+
+
+def test_a_share_of_the_connections_takes_looks_and_all_of_them_none() -> None:
+    def blind_s(share: float) -> float:
+        return planned(RESET, {"link": "gateway-features", "share": share}).witness_blind_s
+
+    assert (blind_s(1.0), blind_s(0.5)) == (0.0, pytest.approx(0.9))
 
 
 # --- shares -----------------------------------------------------------------------------------------------------------
@@ -240,10 +260,11 @@ def test_a_service_that_keeps_dying_of_memory_is_not_well_between_its_deaths(tar
     watching = Watching(LIMIT, {"service": "serving-a", "limit": 100 * 2**20}, target)
     target.operate(Point(PointKind.ALIAS, "risk/champion"), target.make_variant("risk", "heavy"))
     watching.inject()
-    assert {watching.look(after_s=0.1).effect for _ in range(50)} == {Effect.PRESENT}
+    assert {watching.look(after_s=0.1).effect for _ in range(50)} == {Effect.PRESENT, Effect.UNKNOWN}
     target.undo(watching.prepared.undos[0])
     after = [watching.look(after_s=0.1).effect for _ in range(50)]
-    assert (after[-1], Effect.UNKNOWN in after) == (Effect.ABSENT, False)
+    assert (after[-1], Effect.PRESENT in after[20:]) == (Effect.ABSENT, False)
+    assert Effect.UNKNOWN in after  # whether it stays: what we wait to know that is no time of the target's
 
 
 def test_a_counted_kill_of_a_process_that_lives_on_is_not_believed(target: StubTarget) -> None:

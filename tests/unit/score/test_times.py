@@ -39,6 +39,15 @@ def test_the_zero_is_the_last_moment_without_the_effect_but_not_before_the_injec
     assert card(seen_absent).moments.t_active_from == ns(4.1)
 
 
+def test_a_witness_that_sees_only_what_has_been_so_for_a_while_moves_the_zero_back() -> None:
+    """Its *absent* at 4.15 speaks of 3.65: from the injection on the effect may have been there."""
+    blind = plan(faults=(fault(witness_blind_s=0.5),))
+    seen_absent = bad_model(blind).add(e.WitnessRead(t_ns=ns(4.15), res_ns=0, fault=0, effect=Effect.ABSENT))
+    scored = card(seen_absent)
+    assert (scored.moments.t_active_from, scored.moments.t_active_to) == (ns(4.0), ns(4.2))
+    assert scored.times.ttrepair.resolution_s == pytest.approx(0.7 + scored.times.ttd.resolution_s - 0.2, abs=0.02)
+
+
 def test_impact_is_the_first_bad_sample_of_the_window_that_decided() -> None:
     assert card(bad_model()).moments.t_impact == ns(4.5)
     assert card(bad_model(impact=False)).moments.t_impact is None
@@ -66,6 +75,17 @@ def test_a_page_of_another_kind_detects_nothing(wrong: dict[str, object]) -> Non
     story = bad_model(page_at=None).alert(6.0, **({"cond": 5.0} | wrong))  # type: ignore[arg-type]  # a table of keywords
     scored = card(story)
     assert (scored.moments.t_page, scored.times.ttd.censored, scored.times.ttd.value_s) == (None, True, 9.5)
+
+
+def test_how_long_an_objective_may_have_been_lost_before_its_sample_is_resolution_of_the_lead() -> None:
+    """The sample before the impact at 4.5 began at 3.98, but nothing was there before 4.0."""
+    assert card(bad_model()).times.lead.resolution_s == 0.505
+
+
+@pytest.mark.parametrize(("fired", "answer"), [(5.2, Answer.NOT_OBSERVED), (4.8, Answer.MISSED), (6.5, Answer.MET)])
+def test_of_an_alert_that_tells_only_when_it_fired_the_hold_counts_back(fired: float, answer: Answer) -> None:
+    """CanaryWrong holds for a second: fired at 4.8 its condition was true before the injection at 4.0."""
+    assert criterion(bad_model(page_at=None).alert(7.0, fire=fired), "detect").answer is answer
 
 
 def test_a_chronic_alert_detects_nothing() -> None:
@@ -187,6 +207,16 @@ def test_without_an_impact_there_is_nothing_to_mitigate() -> None:
     assert (card(story).times.ttm.value_s, card(story).times.ttr.value_s) == (None, 6.1)
 
 
+def unwatched(story: Story, start: float, stop: float) -> Story:
+    return story.without(lambda event: isinstance(event, e.Sample) and ns(start) < event.t_ns < ns(stop))
+
+
+def test_of_a_stretch_that_nobody_watched_no_harm_can_be_denied() -> None:
+    for start, stop in ((4.0, 7.0), (6.0, 9.0), (10.0, 14.0)):
+        assert criterion(unwatched(bad_model(impact=False), start, stop), "mitigate").answer is Answer.NOT_OBSERVED
+    assert criterion(unwatched(bad_model(impact=False), 6.0, 7.9), "mitigate").answer is Answer.MET
+
+
 def test_but_a_claim_before_harm_could_show_proves_nothing() -> None:
     early = bad_model(impact=False, responds=False, end_at=9.0)
     assert criterion(early, "mitigate").answer is Answer.NOT_OBSERVED
@@ -212,6 +242,12 @@ def test_an_unknown_witness_leaves_the_repair_open() -> None:
     assert (recover.answer, recover.reading) == (Answer.NOT_OBSERVED, None)
 
 
+def test_what_could_not_be_read_before_the_repair_is_its_resolution() -> None:
+    story = bad_model().without(lambda event: isinstance(event, e.WitnessRead) and ns(9) <= event.t_ns < ns(10.6))
+    repair = card(story.witness(9.0, 10.6, Effect.UNKNOWN)).times.ttrepair
+    assert (repair.at_ns, repair.resolution_s) == (ns(10.6), pytest.approx(1.81 + 0.005))
+
+
 def by_action(**arguments: object) -> Cure:
     return Cure(CureKind.ACTION, Action.FAILOVER, arguments)
 
@@ -223,6 +259,7 @@ def test_an_action_cure_counts_only_from_its_action_on() -> None:
     assert card(other).moments.t_repair is None
     done = bad_model(cured).act(9.4, Action.FAILOVER, upstream="features", after=0.5)
     assert card(done).moments.t_repair == ns(10.0)
+    assert card(done).times.ttrepair.resolution_s == pytest.approx(0.1 + 0.005)  # since the action was done
     refused = bad_model(cured).act(9.4, Action.FAILOVER, upstream="features", ok=False)
     assert card(refused).moments.t_repair is None
 

@@ -203,6 +203,11 @@ def test_a_control_that_could_not_be_read_is_not_decided() -> None:
     assert [one.answer for one in scored.criteria] == [Answer.MET, Answer.MET, Answer.NOT_OBSERVED]
 
 
+def test_a_control_that_nobody_watched_for_a_while_is_not_decided() -> None:
+    gap = control().without(lambda event: isinstance(event, e.Sample) and ns(6) < event.t_ns < ns(9))
+    assert score(gap.history()).verdict is Verdict.INCONCLUSIVE
+
+
 def test_an_action_that_was_refused_changed_nothing_and_one_that_was_not_answered_may_have() -> None:
     refused = control().act(6.0, Action.RESTART, service="gateway", ok=False)
     assert card(refused).false_actions == 0
