@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.telling import tell
 from harness.errors import Exit, HarnessError, InvalidFileError
 
 
@@ -19,11 +20,11 @@ def command(paths: tuple[Path, ...], target: str | None, as_json: bool) -> int:
 
     A scenario is also planned, so that what its target can't do shows here and not in the night.
     """
-    from harness.spec.find import all_scenarios
+    from harness.spec.find import PLAYBOOKS, all_scenarios, reference_target, scenarios_folder
 
     files = [file for path in paths for file in (_inside(path) if path.is_dir() else [path])]
     if not paths:
-        files = list(all_scenarios())
+        files = [*all_scenarios(), *sorted((scenarios_folder() / PLAYBOOKS).glob("*.md")), reference_target()]
     problems: list[str] = []
     for file in files:
         try:
@@ -34,10 +35,10 @@ def command(paths: tuple[Path, ...], target: str | None, as_json: bool) -> int:
             problems.extend(line if line.startswith(f"{file}:") else f"{file}: {line}" for line in _lines(error))
     problems = list(dict.fromkeys(problems))  # a playbook's are found with its scenario's, too
     if as_json:
-        click.echo(json.dumps({"files": len(files), "problems": problems}))
+        tell(json.dumps({"files": len(files), "problems": problems}))
     else:
         for problem in problems:
-            click.echo(problem)
+            tell(problem)
         click.echo(f"{_count(len(files), 'file')}, {_count(len(problems), 'problem')}", err=True)
     if not files:
         return int(Exit.NOTHING_SELECTED)
@@ -74,9 +75,10 @@ def _check(file: Path, target: str | None) -> None:
 
 
 def _is_target(file: Path) -> bool:
-    """A target file has `driver:` at its top; everything else is held to be a scenario, and says so if it isn't."""
+    """A target file has `target:` or `driver:` at its top (one of them may be mistyped); everything else is held to be a
+    scenario, and says so if it isn't."""
     try:
         with file.open(encoding="utf-8") as lines:
-            return any(line.startswith("driver:") for line, _ in zip(lines, range(200), strict=False))
+            return any(line.startswith(("target:", "driver:")) for line, _ in zip(lines, range(200), strict=False))
     except (OSError, UnicodeDecodeError):
         return False

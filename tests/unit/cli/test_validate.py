@@ -83,3 +83,23 @@ def test_all_problems_come_at_once_and_none_twice(tmp_path: Path, capsys: pytest
 
 def test_an_empty_folder_selects_nothing(tmp_path: Path) -> None:
     assert run("validate", tmp_path) == Exit.NOTHING_SELECTED
+
+
+def test_without_paths_all_that_comes_with_it_is_checked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[Path] = []
+    monkeypatch.setattr("harness.cli.validate_._check", lambda file, _: checked.append(file))
+    assert run("validate") == Exit.PASS
+    folders = {path.parent.name for path in checked}
+    assert {"playbooks", "pipeline", "drift"} <= folders
+    assert capsys.readouterr().err == f"{len(checked)} files, 0 problems\n"
+
+
+def test_a_target_with_one_key_mistyped_is_still_a_target(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("target: mine\ndrver: embedded\nservices: {}\n")
+    assert run("validate", path) == Exit.USAGE
+    told = capsys.readouterr().out
+    assert f"{path}:2:1: unknown key 'drver'. Did you mean 'driver'?" in told
+    assert "budget" not in told
