@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from harness.cli.telling import tell
 from harness.errors import Exit, HarnessError
 
 ROOM_BYTES = 64 * 2**20
@@ -40,10 +41,10 @@ def command(as_json: bool) -> int:
     dirty = not told[0]["ok"]
     unfit = any(not one["ok"] for one in told[1:])
     if as_json:
-        click.echo(json.dumps({"checks": told, "dirty": dirty}))
+        tell(json.dumps({"checks": told, "dirty": dirty}))
     else:
         for one in told:
-            click.echo(f"{'ok  ' if one['ok'] else 'BAD '} {one['check']}: {one['says']}")
+            tell(f"{'ok  ' if one['ok'] else 'BAD '} {one['check']}: {one['says']}")
         if dirty:
             click.echo("hint: run `drill heal`", err=True)
     return int(Exit.DIRTY if dirty else Exit.ENVIRONMENT if unfit else Exit.PASS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from harness.spec.load import LoadedPlaybook, LoadedScenario, LoadedTarget, load
 from harness.spec.plan import Plan
 
 PLAYBOOK = "playbook"
+NOBODY = "none"
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,7 @@ def choose(
     described = load_target(Path(target) if target is not None else reference_target())
     responding: Responder = load("responder", responder)
     name = playbook or found.scenario.playbook
-    if responder == PLAYBOOK and name is None:
-        raise UsageError(
-            f"{found.where()}: this scenario names no playbook for the responder to follow",
-            hint="add `playbook: NAME` to it, or give --playbook FILE.md, or --responder none: nobody answers",
-        )
+    unanswered = responder == PLAYBOOK and name is None
     read = load_playbook(_playbook_path(name, found.path)) if name is not None else None
     driver: Driver = load("target", described.spec.driver)
     kind = found.scenario.kind
@@ -71,7 +69,7 @@ def choose(
             playbook=read.playbook if read is not None else None,
             arm=chosen_arm,
             seed=found.scenario.seed if seed is None else seed,
-            responder=responder,
+            responder=NOBODY if unanswered else responder,
             responder_arguments={},
             act_at_s=act_at_s,
             faults=lambda fault: load("fault", fault),
@@ -80,6 +78,11 @@ def choose(
         )
     except (UsageError, UnsupportedError) as error:
         raise placed(error, found) from None
+    if unanswered:  # told last, since whatever is wrong in the file must be mended with any responder
+        raise UsageError(
+            f"{found.where()}: this scenario names no playbook for the responder to follow",
+            hint="add `playbook: NAME` to it, or give --playbook FILE.md, or --responder none: nobody answers",
+        )
     return Chosen(found, read, described, driver, responding, plan)
 
 
@@ -128,7 +131,7 @@ def _command(
     act_at_s: float | None,
 ) -> str:
     """The command line that repeats the run."""
-    words = ["drill run", scenario]
+    words = ["drill", "run", scenario]
     if target is not None:
         words += ["--target", target]
     if str(arm) != str(kind):
@@ -140,7 +143,7 @@ def _command(
         words += ["--act-at", f"{act_at_s:g}s"]
     if seed is not None:
         words += ["--seed", str(seed)]
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def _commit() -> str:

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from harness.cli.telling import tell
 from harness.errors import Exit
 
 
@@ -23,10 +24,10 @@ def command(run: str | None, as_json: bool) -> int:
     found = open_ledgers(run)
     told = [heal_ledger(ledger) for ledger in found]
     if as_json:
-        click.echo(json.dumps([one.as_dict() for one in told]))
+        tell(json.dumps([one.as_dict() for one in told]))
     else:
         for one in told:
-            click.echo(one.sentence())
+            tell(one.sentence())
         if not told:
             click.echo("nothing to heal", err=True)
     return int(Exit.DIRTY if any(one.failures for one in told) else Exit.PASS)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.telling import tell
 from harness.errors import Exit
 
 
@@ -26,7 +27,7 @@ def command(run: Path, as_json: bool) -> int:
     plan = history.header.plan
     again = replay(plan, load("responder", plan.responder), history.events())
     if as_json:
-        click.echo(
+        tell(
             json.dumps(
                 {
                     "events": again.events,
@@ -36,9 +37,9 @@ def command(run: Path, as_json: bool) -> int:
             )
         )
     else:
-        click.echo(f"{again.events} events, {again.commands} commands, {len(again.differences)} differences")
+        tell(f"{again.events} events, {again.commands} commands, {len(again.differences)} differences")
         for difference in again.differences[:10]:
-            click.echo(f"  after event {difference.seq}:")
-            click.echo(f"    recorded: {difference.recorded}")
-            click.echo(f"    replayed: {difference.replayed}")
+            tell(f"  after event {difference.seq}:")
+            tell(f"    recorded: {difference.recorded}")
+            tell(f"    replayed: {difference.replayed}")
     return int(Exit.FAIL if again.differences else Exit.PASS)

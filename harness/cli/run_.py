@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from harness.cli.telling import tell
 from harness.contract.words import Arm
 from harness.spec.base import parse_duration
 
@@ -84,7 +85,7 @@ def command(
     if as_json:
         document = json.loads(encode(card))
         document["run_dir"] = str(executed.folder)
-        click.echo(json.dumps(document))
+        tell(json.dumps(document))
     else:
-        click.echo(summary(history, card, report=written.html), nl=False)
+        tell(summary(history, card, report=written.html), nl=False)
     return card.exit

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from harness.cli.telling import tell
+
 
 @click.command("score")
 @click.argument("run", type=click.Path(path_type=Path))
@@ -25,7 +27,7 @@ def command(run: Path, as_json: bool, write: bool) -> int:
     if write:
         path.with_name("scorecard.json").write_bytes(encoded)
     if as_json:
-        click.echo(encoded.decode(), nl=False)
+        tell(encoded.decode(), nl=False)
     else:
-        click.echo(summary(history, card, report=None), nl=False)
+        tell(summary(history, card, report=None), nl=False)
     return card.exit
