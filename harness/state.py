@@ -22,7 +22,14 @@ def state_dir() -> Path:
         folder = Path(given)
     else:
         folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mldrill"
-    return _own(folder.absolute())
+    if (
+        not folder.is_absolute()
+    ):  # it would be another folder in every working directory, and `drill heal` would find nothing
+        raise NotWritableError(
+            f"the state directory {folder} is relative, so it would be another one from elsewhere",
+            hint=f"Set {VARIABLE} to a folder of yours, from the root on",
+        )
+    return _own(folder)
 
 
 def instances_dir() -> Path:

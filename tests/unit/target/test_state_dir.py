@@ -47,3 +47,17 @@ def test_an_instance_s_name_can_not_lead_elsewhere(
 def test_a_damaged_record_is_no_record(tmp_path: Path, *, content: bytes) -> None:
     (tmp_path / record.RECORD).write_bytes(content)
     assert record.load(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("variable", "other"), [("MLDRILL_STATE", "XDG_STATE_HOME"), ("XDG_STATE_HOME", "MLDRILL_STATE")]
+)
+def test_a_relative_folder_would_be_another_one_from_elsewhere(
+    variable: str, other: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(variable, "state")
+    with pytest.raises(NotWritableError, match="relative"):
+        state.state_dir()
+    assert not list(tmp_path.iterdir())
