@@ -6,6 +6,7 @@ traceback and name the next command; anything else is a defect, and exits 70.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import click
 
 from harness import __version__
-from harness.errors import Exit, HarnessError
+from harness.errors import EnvironmentProblem, Exit, HarnessError
 
 VERBS = {
     "list": "What can be broken, by incident type",
@@ -33,6 +34,10 @@ VERBS = {
     "heal": "Undo whatever a dead run left behind",
     "doctor": "What is still broken, and whether this machine is fit for drills",
 }
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""A full disk is no defect of ours."""
 
 
 class Verbs(click.Group):
@@ -82,11 +87,19 @@ class Verbs(click.Group):
             sys.exit(Exit.USAGE)
         except BrokenPipeError:
             os._exit(int(Exit.PASS))
+        except OSError as error:
+            if error.errno not in FULL:
+                sys.exit(_defect())
+            sys.exit(_tell(EnvironmentProblem(f"what there was to write can't be written: {error.strerror}")))
         except Exception:
-            traceback.print_exc()
-            print("drill: this is a defect of mldrill; please report it with the lines above.", file=sys.stderr)
-            sys.exit(Exit.INTERNAL)
+            sys.exit(_defect())
         sys.exit(code if isinstance(code, int) else Exit.PASS)
+
+
+def _defect() -> int:
+    traceback.print_exc()
+    print("drill: this is a defect of mldrill; please report it with the lines above.", file=sys.stderr)
+    return int(Exit.INTERNAL)
 
 
 def _tell(error: HarnessError) -> int:

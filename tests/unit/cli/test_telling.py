@@ -59,3 +59,17 @@ def test_what_is_wrong_in_a_file_is_told_before_the_playbook_that_it_lacks(tmp_p
     path.write_text(SCENARIO)
     with pytest.raises(UsageError, match="names no playbook"):
         choose(str(path), target=None, arm=None, seed=None, responder="playbook")
+
+
+@pytest.mark.parametrize("words", [("list",), ("score", str(GOLDEN / "control.jsonl"))], ids=["list", "score"])
+def test_a_full_disk_is_no_defect(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", "from harness.cli import main; main()", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert (ended.returncode, b"Traceback" in ended.stderr) == (Exit.ENVIRONMENT, False)
+    assert b"No space left" in ended.stderr
