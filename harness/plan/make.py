@@ -106,7 +106,7 @@ def make_plan(
         services=tuple(PlannedService(name, service.role) for name, service in target_spec.services.items()),
         edges=_edges(target_spec),
         readings=tuple(
-            PlannedReading(name, reading.id, reading.time, dict(reading.fields))
+            PlannedReading(name, reading.id, reading.time, dict(reading.fields), reading.every)
             for name, reading in target_spec.readings.items()
         ),
         quality=PlannedQuality(**target_spec.quality.model_dump()) if target_spec.quality is not None else None,

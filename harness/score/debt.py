@@ -40,6 +40,7 @@ def debt(evidence: Evidence, damaged: Mapping[int, frozenset[str] | None], *, ze
     )
     items: list[DebtItem] = []
     ats: list[int] = []
+    every_s = evidence.plan.sample_every_s
     undecided = False
     for kind, repaying, faults in _kinds(evidence):
         needed = [repaying, *(f.damage.reading for f in faults if f.damage and f.damage.reading)]
@@ -58,11 +59,13 @@ def debt(evidence: Evidence, damaged: Mapping[int, frozenset[str] | None], *, ze
             continue
         owed = repayment(frozenset().union(*known), _repaid(evidence, readings[repaying], faults))
         items.append(DebtItem(kind, owed.damaged, owed.repaid))
+        every_s = max(every_s, readings[repaying].every_s)
         if owed.clear:
             ats.append(owed.all_ns if owed.all_ns is not None else zero_ns)
     if not items:
         return Debt((), None)
-    return Debt(tuple(items), _reached(items, ats, zero_ns=zero_ns, undecided=undecided, evidence=evidence))
+    res_ns = round(every_s * NS)  # it may have been repaid since the reading before
+    return Debt(tuple(items), _reached(items, ats, zero_ns=zero_ns, undecided=undecided, res_ns=res_ns))
 
 
 def damaged_by_fault(evidence: Evidence) -> dict[int, frozenset[str] | None]:
@@ -175,8 +178,7 @@ def _repaid(evidence: Evidence, reading: PlannedReading, faults: tuple[PlannedFa
     return first
 
 
-def _reached(items: list[DebtItem], ats: list[int], *, zero_ns: int, undecided: bool, evidence: Evidence) -> Reached:
-    res_ns = round(evidence.plan.sample_every_s * NS)
+def _reached(items: list[DebtItem], ats: list[int], *, zero_ns: int, undecided: bool, res_ns: int) -> Reached:
     owing = [i for i in items if i.damaged is not None and i.repaid is not None and i.repaid < i.damaged]
     if owing:
         told = ", ".join(f"{i.kind} {i.repaid} of {i.damaged}" for i in owing)

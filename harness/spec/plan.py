@@ -152,12 +152,13 @@ class PlannedSafeguard(msgspec.Struct, frozen=True):
 
 
 class PlannedReading(msgspec.Struct, frozen=True):
-    """A record reading that the target declares: its id field, its time field, which field carries what."""
+    """A record reading that the target declares: its id field, its time field, which field carries what, how often it is read."""
 
     name: str
     id: str
     time: str | None
     fields: dict[str, str] = {}
+    every_s: float = 0.0
 
 
 class PlannedQuality(msgspec.Struct, frozen=True):

@@ -71,6 +71,13 @@ def test_a_mask_is_joined_by_id_not_by_count() -> None:
     assert card(same).debt == (DebtItem("quarantined", 2, 2),)
 
 
+def test_a_debt_that_is_read_seldom_may_have_been_repaid_since_the_reading_before() -> None:
+    readings = tuple(msgspec.structs.replace(reading, every_s=3.0) for reading in plan().readings)
+    seldom, often = card(bad_model(plan(readings=readings))), card(bad_model())
+    assert (seldom.moments.t_recover, often.moments.t_recover) == (ns(10.1), ns(10.1))  # both by the debt
+    assert seldom.times.ttr.resolution_s == pytest.approx((often.times.ttr.resolution_s or 0.0) + 2.5)
+
+
 def test_recovery_waits_for_the_debt() -> None:
     assert card(bad_model()).moments.t_recover == ns(10.1)
 
