@@ -1,6 +1,7 @@
 """What the responder said was wrong, against what was: component, cause class, onset, scope. A vector, never one number.
 
-The last diagnosis is the one that stands; the first that earns credit (the right component or the right cause) makes `t_loc`.
+Of those made since the injection (a guess before it diagnoses nothing) the last one stands; the first that earns credit (the
+right component or the right cause) makes `t_loc`.
 
 A diagnosis is `{component: NAME or kind/NAME, cause: CLASS, onset: unix seconds or ISO time, scope: [NAME, ...]}`, each of
 them optional. An onset is right within max(60 s, 2 x the resolution of t_active).
@@ -33,11 +34,12 @@ class Diagnosed(msgspec.Struct, frozen=True):
 
 
 def diagnosed(evidence: Evidence, *, active: Interval | None) -> Diagnosed:
-    """Judges every diagnosis that was said."""
+    """Judges every diagnosis that was said once there was something to diagnose."""
+    from_ns = evidence.baseline_end_ns() or 0
     said = [
         (t_ns, _judge(evidence, say.data, active=active))
         for t_ns, say in evidence.says()
-        if say.report is ReportKind.DIAGNOSE
+        if say.report is ReportKind.DIAGNOSE and t_ns >= from_ns
     ]
     loc_ns = next((t_ns for t_ns, vector in said if vector.hops == 0 or vector.cause_right), None)
     return Diagnosed(said[-1][1] if said else Diagnosis(), loc_ns)

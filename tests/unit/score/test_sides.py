@@ -11,7 +11,7 @@ from harness.contract.faults import Component, Damage
 from harness.contract.words import Action, Observation, ReportKind
 from harness.history import commands as c
 from harness.history import events as e
-from harness.history.scorecard import Answer, Collateral, Conformance, DebtItem, Scorecard, Verdict
+from harness.history.scorecard import Answer, Collateral, Conformance, DebtItem, Diagnosis, Scorecard, Verdict
 from harness.score import score
 from harness.spec.plan import PlannedAllow
 from tests.golden.build import BASELINE, Story, bad_model, fault, ns, plan
@@ -258,6 +258,14 @@ def test_a_diagnosis_without_credit_locates_nothing() -> None:
     assert card(story).moments.t_loc is None
     assert card(story.say(9.0, ReportKind.DIAGNOSE, cause="model", scope=["risk"])).moments.t_loc == ns(9.0)
     assert card(story).diagnosis.scope_right is True
+
+
+def test_a_guess_before_the_injection_diagnoses_nothing() -> None:
+    """It is injected at 4.0."""
+    guessed = card(bad_model(responds=False).say(3.9, ReportKind.DIAGNOSE, component="model/risk", cause="model"))
+    assert (guessed.moments.t_loc, guessed.diagnosis) == (None, Diagnosis())
+    named = card(bad_model(responds=False).say(4.0, ReportKind.DIAGNOSE, component="model/risk", cause="model"))
+    assert (named.moments.t_loc, named.diagnosis.hops) == (ns(4.0), 0)
 
 
 # --- outcome --------------------------------------------------------------------------------------------------------
