@@ -69,20 +69,19 @@ class Promote:
         return points.inject(prepared, target)
 
     def witness(self, fault: PlannedFault, prepared: Prepared, target: Target, memory: dict[str, Any]) -> Reading:
-        """Present where any replica answers with the version; absent where none does; unknown where nobody answers."""
+        """Present where any replica answers with the version; absent where all answer and none with it; else unknown.
+
+        A replica that doesn't answer now may serve the version again when it does.
+        """
         model = fault.arguments["model"]
         role = target.spec.models[model].served.role
         replicas = [name for name, service in target.spec.services.items() if service.role == role]
         served = {name: target.served_version(name, model) for name in replicas}
-        answers = [str(version) for version in served.values() if version is not None]
-        if not answers:
-            return Reading(Effect.UNKNOWN, dict(served))
-        present = prepared.facts["version"] in answers
-        return Reading(
-            Effect.PRESENT if present else Effect.ABSENT,
-            dict(served),
-            healthy=not present and len(answers) == len(replicas),
-        )
+        if prepared.facts["version"] in served.values():
+            return Reading(Effect.PRESENT, dict(served), healthy=False)
+        if not served or None in served.values():
+            return Reading(Effect.UNKNOWN, dict(served), healthy=False)
+        return Reading(Effect.ABSENT, dict(served), healthy=True)
 
     def receipts(
         self, fault: PlannedFault, prepared: Prepared, target: Target, *, after: int

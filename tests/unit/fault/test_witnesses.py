@@ -14,7 +14,7 @@ from scipy import stats
 from harness import clock
 from harness.contract.faults import PlannedFault, Prepared, Reading
 from harness.contract.undo import Json, Point, PointKind
-from harness.contract.words import Effect
+from harness.contract.words import Action, Effect
 from harness.errors import EnvironmentProblem, UsageError
 from harness.fault import sampled
 from harness.fault.data import NULL, SCALE
@@ -292,6 +292,18 @@ def test_the_replica_that_still_serves_another_version_hides_nothing(target: Stu
     watching.inject()
     assert watching.look().effect is Effect.PRESENT
     target.stuck["serving-b"] = "1"
+    assert watching.look().effect is Effect.ABSENT
+
+
+def test_one_replica_that_does_not_answer_leaves_it_open_whether_the_version_is_gone(target: StubTarget) -> None:
+    watching = Watching(PROMOTE, {"model": "risk", "variant": "label-shuffled"}, target)
+    assert watching.look().effect is Effect.ABSENT
+    target.operate(Point(PointKind.PROCESS, "serving-a"), "down")
+    assert watching.look() == Reading(Effect.UNKNOWN, {"serving-a": None, "serving-b": "1"}, False)
+    target.operate(Point(PointKind.PROCESS, "serving-a"), "running")
+    assert watching.look().effect is Effect.ABSENT
+    watching.inject()
+    target.act(Action.ROLLBACK, {"model": "risk", "to": "1"})
     assert watching.look().effect is Effect.ABSENT
 
 
