@@ -5,12 +5,20 @@ Everything else that holds for all tests (time limit, import mode, strict marker
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 HERE = Path(__file__).parent
 MARKS_BY_FOLDER = {"bench": pytest.mark.bench, "e2e": pytest.mark.e2e}
+
+
+# CI must say the same of the same commit; where people work, every run draws anew and may find something.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by -m

@@ -67,6 +67,14 @@ def injected(turn: Turn, event: Done, index: int) -> None:
     """The inject call returned. Whether it bit is the witness's to say."""
     if turn.state.faults[index].stage is FaultStage.MAYBE:
         turn.set_fault(index, stage=FaultStage.INJECTED, inject_ns=event.from_ns or turn.state.now_ns)
+    heal_again(turn, index)
+
+
+def heal_again(turn: Turn, index: int) -> None:
+    """An inject call ended, well or not, after the heal was ordered: the heal may have overtaken it and found nothing to undo."""
+    if turn.state.faults[index].stage in (FaultStage.HEALING, FaultStage.UNDONE):
+        turn.set_fault(index, stage=FaultStage.HEALING, heals=1, undone_ns=None, clear=False)
+        turn.issue(HealFault, fault=index, why="overtaken")
 
 
 def witnessed(turn: Turn, event: WitnessRead) -> None:
@@ -113,7 +121,7 @@ def heal_all(turn: Turn, why: str) -> None:
 def healed(turn: Turn, event: FaultHealed | Failed, command: HealFault) -> None:
     """The undos were applied, or not: then once more, up to a bound."""
     fault = turn.state.faults[command.fault]
-    if fault.stage is not FaultStage.HEALING:
+    if fault.stage is not FaultStage.HEALING or _heal_pending(turn, command.fault):
         return
     failed = isinstance(event, Failed) or any(undo.outcome == "failed" for undo in event.undos)
     if failed and fault.heals < HEAL_TRIES:
@@ -122,6 +130,11 @@ def healed(turn: Turn, event: FaultHealed | Failed, command: HealFault) -> None:
         return
     undone = None if failed else turn.state.now_ns
     turn.set_fault(command.fault, stage=FaultStage.UNDONE, undone_ns=undone)
+
+
+def _heal_pending(turn: Turn, index: int) -> bool:
+    """Whether another heal of this fault is under way: then that one's reply counts."""
+    return any(isinstance(c, HealFault) and c.fault == index for c in turn.state.pending.values())
 
 
 def lift_by_action(turn: Turn, command: Act) -> None:

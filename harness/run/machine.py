@@ -152,6 +152,7 @@ class Conductor:
             case InjectFault(fault=index) if isinstance(event, Done):
                 faultline.injected(turn, event, index)
             case InjectFault(fault=index) if isinstance(event, Failed):
+                faultline.heal_again(turn, index)
                 turn.end(
                     EndReason.INVALID_INJECTION, f"{self.plan.faults[index].fault} could not be injected: {event.error}"
                 )

@@ -53,11 +53,12 @@ def replay(plan: Plan, responder: Responder, events: Iterable[AnyEvent]) -> Repl
         try:
             state, replayed = conductor.step(state, event)
         except ImpossibleEventError:  # a reply to what the replay never commanded: from here on it is another run
-            differences.extend(_compare(event.seq, issued.get(event.seq, []), []))
             break
         taken += 1
         commands += len(replayed)
-        differences.extend(_compare(event.seq, issued.get(event.seq, []), list(replayed)))
+        differences.extend(_compare(event.seq, issued.pop(event.seq, []), list(replayed)))
+    for seq, left in sorted(issued.items()):  # commands after what is no input, or after the replay had to stop
+        differences.extend(_compare(seq, left, []))
     return Replayed(events=taken, commands=commands, differences=tuple(differences), state=state)
 
 

@@ -242,5 +242,5 @@ class World(RuleBasedStateMachine):
             assert self.finish.dirty == ()
 
 
-World.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+World.TestCase.settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
 TestAnyOrder = World.TestCase

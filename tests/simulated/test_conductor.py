@@ -232,6 +232,14 @@ def test_replay_sees_a_history_that_was_altered():
     assert replay(plan, NoResponder(), altered).differences != ()
 
 
+def test_replay_sees_a_command_that_no_event_led_to():
+    plan = a_plan(planned_fault())
+    run = simulate(plan, NoResponder(), CURED_BY_ROLLBACK)
+    stray = CommandIssued(seq=10_000, t_ns=1, command=EnterPhase(id="c999", phase=Phase.ENDED), after=9_999)
+    (found,) = replay(plan, NoResponder(), [*run.events, stray]).differences
+    assert (found.seq, found.recorded, found.replayed) == (9_999, stray.command, None)
+
+
 def test_no_undo_is_secured_after_its_injection():
     run = simulate(a_plan(planned_fault()), NoResponder(), Behaviour())
     order = [type(e.command) for e in run.events if isinstance(e, CommandIssued)]
