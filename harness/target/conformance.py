@@ -11,6 +11,8 @@ raises `NotConforming`, which says what was expected and what was seen.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,10 +22,13 @@ from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
 from harness.contract.words import Action, Capability, Observation
 from harness.errors import EnvironmentProblem, HarnessError, UsageError
 from harness.plugin import Inventory, Target
+from harness.target import http
 
 WAIT_S = 10.0
 POLL_S = 0.02
 SNAPSHOT_S_MAX = 2.5
+BUSY_S_MAX = 2.0
+CALLERS = 4
 
 
 class NotConforming(AssertionError):  # noqa: N818 - a finding about a driver, not an error of this program
@@ -88,7 +93,8 @@ def _config_case(target: Target) -> Case:
         if service.config is None:
             continue
         for where, value in target.snapshot().config.items():
-            if where.startswith(f"{name}/") and isinstance(value, float) and 0 < value < 100:
+            setting = where.startswith(f"{name}/") and not where.startswith(f"{name}/limit-")
+            if setting and isinstance(value, float) and 0 < value < 100:
                 point = Point(PointKind.CONFIG, where)
                 return Case(point, value * 0.9, value * 0.8)
     raise Skipped("no service has a setting that is a number")
@@ -210,14 +216,42 @@ def a_kill_is_told_and_repaired(target: Target, inventory: Inventory) -> None:
 
 
 def a_duty_cycle_is_seen(target: Target, inventory: Inventory) -> None:
-    """Withheld CPU shows as a share of looks at which the process was stopped, and goes."""
+    """Withheld CPU shows as a share of the time in which the process was held back, and goes.
+
+    It is kept busy with requests, because a limit that isn't reached is felt by nobody.
+    """
     _need(inventory, Capability.LIMIT_CPU)
-    service = next(iter(target.spec.services))
+    service, found = next(iter(target.spec.services.items()))
     point = Point(PointKind.CPU, service)
-    target.set(point, 0.3)
-    _until("a stopped share", lambda: 0.2 < target.process(service).stopped_share < 1.0)
-    target.set(point, None)
-    _until("no stopped share", lambda: target.process(service).stopped_share == 0.0)
+    url = f"{target.endpoint(f'${{service.{service}.url}}')}/{found.ready.http.lstrip('/')}"
+    with _busy(url):
+        target.set(point, 0.1)
+        _until("a stopped share", lambda: 0.2 < target.process(service).stopped_share <= 1.0)
+        target.set(point, None)
+        _until("no stopped share", lambda: target.process(service).stopped_share == 0.0)
+
+
+@contextlib.contextmanager
+def _busy(url: str) -> Iterator[None]:
+    """Callers that ask again as soon as they are answered."""
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            try:
+                http.request("GET", url, timeout_s=BUSY_S_MAX)
+            except (OSError, http.HTTP_PROBLEM):
+                over.wait(POLL_S)
+
+    callers = [threading.Thread(target=ask, daemon=True) for _ in range(CALLERS)]
+    for caller in callers:
+        caller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for caller in callers:
+            caller.join(2 * BUSY_S_MAX)
 
 
 def a_cut_link_is_felt(target: Target, inventory: Inventory) -> None:
@@ -282,7 +316,10 @@ def what_is_not_declared_is_refused(target: Target, inventory: Inventory) -> Non
 
 def a_reset_brings_the_baseline_back(target: Target, inventory: Inventory) -> None:
     """Whatever is injected goes, and every service is there."""
-    wanted = [(case, target.get(case.point)) for case in cases(target, inventory)]
+    by_place = {
+        case.point: case for case in cases(target, inventory)
+    }  # one value a place: what is down can't be paused
+    wanted = [(case, target.get(case.point)) for case in by_place.values()]
     before = target.snapshot()
     for case, _ in reversed(wanted):  # processes last: what is down can't be set anything
         target.set(case.point, case.inject)

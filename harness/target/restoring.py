@@ -17,13 +17,21 @@ from harness.errors import HarnessError, UsageError
 RETRY_S = 0.1
 
 
-def restore(undo: Undo, *, get: Callable[[Point], Json], set: Callable[[Point, Json], None]) -> UndoOutcome:
-    """Raises what reading or setting raised last, when the deadline is over."""
+def restore(
+    undo: Undo,
+    *,
+    get: Callable[[Point], Json],
+    set: Callable[[Point, Json], None],
+    final: tuple[type[HarnessError], ...] = (),
+) -> UndoOutcome:
+    """Raises what reading or setting raised last, when the deadline is over; at once what trying again can't change: a
+    `UsageError` and whatever is `final`."""
     deadline = time.monotonic() + undo.deadline_s
+    at_once: tuple[type[HarnessError], ...] = (UsageError, *final)
     while True:
         try:
             return _once(undo, get, set)
-        except UsageError:
+        except at_once:
             raise
         except HarnessError:
             if time.monotonic() + RETRY_S > deadline:

@@ -1,0 +1,74 @@
+"""What the kernel counts for a container: time held back, memory held.
+
+Read from the control group's own files where the daemon is on this host: microseconds, where the API's one sample takes up
+to a second. That a path is the container's is seen by its id in it. Elsewhere the API is asked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness.target.docker.daemon import Daemon
+
+GROUPS = Path("/sys/fs/cgroup")
+PROCESSES = Path("/proc")
+NS_OF_US = 1000
+
+
+def read(daemon: Daemon, inspected: dict[str, Any]) -> tuple[int, int | None]:
+    """(nanoseconds that its threads were held back, bytes held without file pages that can be dropped or None)."""
+    paths = groups_of(inspected)
+    try:
+        if {"cpu", "memory"} <= set(paths):
+            return _first_version(paths["cpu"], paths["memory"])
+        if "" in paths:
+            return _second_version(paths[""])
+    except (OSError, ValueError, KeyError):  # it has just ended, or this kernel counts otherwise
+        pass
+    stats = daemon.stats(inspected["Id"])
+    return int(((stats.get("cpu_stats") or {}).get("throttling_data") or {}).get("throttled_time", 0)), held_bytes(
+        stats
+    )
+
+
+def groups_of(inspected: dict[str, Any]) -> dict[str, Path]:
+    """Controller -> folder, "" for version 2; empty where they can't be this container's on this host."""
+    try:
+        lines = (PROCESSES / str(inspected["State"].get("Pid", 0)) / "cgroup").read_text().splitlines()
+    except OSError:
+        return {}
+    found: dict[str, Path] = {}
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if inspected["Id"] not in path:
+            continue
+        for name in controllers.split(","):
+            found[name] = GROUPS / name / path.lstrip("/") if name else GROUPS / path.lstrip("/")
+    return found
+
+
+def held_bytes(stats: dict[str, Any]) -> int | None:
+    """Of a sample of the API; None where it isn't counted."""
+    memory = stats.get("memory_stats") or {}
+    if "usage" not in memory:
+        return None
+    counters = memory.get("stats") or {}
+    return max(0, int(memory["usage"]) - int(counters.get("total_inactive_file", counters.get("inactive_file", 0))))
+
+
+def _first_version(cpu: Path, memory: Path) -> tuple[int, int | None]:
+    held = int((memory / "memory.usage_in_bytes").read_text())
+    droppable = _numbers(memory / "memory.stat")["total_inactive_file"]
+    return _numbers(cpu / "cpu.stat").get("throttled_time", 0), max(0, held - droppable)
+
+
+def _second_version(folder: Path) -> tuple[int, int | None]:
+    held = int((folder / "memory.current").read_text())
+    droppable = _numbers(folder / "memory.stat")["inactive_file"]
+    return _numbers(folder / "cpu.stat").get("throttled_usec", 0) * NS_OF_US, max(0, held - droppable)
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    pairs = (line.split() for line in path.read_text().splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}

@@ -1,0 +1,103 @@
+"""Makes Docker instances and finds them again. Inventory is pure: planning asks no daemon.
+
+Always true: a daemon that can't be asked is an error wherever instances of ours are remembered, never "there are none",
+because "none" would mean that nothing needs healing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.contract.words import Capability
+from harness.errors import EnvironmentProblem, UnsupportedError
+from harness.plugin import Inventory
+from harness.spec.target import TargetSpec
+from harness.target.docker import record
+from harness.target.docker.daemon import Daemon
+from harness.target.docker.instance import DockerTarget
+from harness.target.docker.selection import docker_of
+from harness.target.embedded.driver import digest
+
+CAN = frozenset(Capability) - {Capability.CLOCK}
+
+
+class DockerDriver:
+    """Any Compose project, attached to or brought up."""
+
+    name = "docker"
+
+    def __init__(self) -> None:
+        self._daemon = Daemon()
+
+    def inventory(self, spec: TargetSpec) -> Inventory:
+        """Raises `UnsupportedError` when the description narrows to what this driver hasn't got."""
+        docker_of(spec)
+        wanted = frozenset(spec.capabilities) if spec.capabilities is not None else CAN
+        if wanted - CAN:
+            raise UnsupportedError(
+                f"target '{spec.target}': the docker driver has no {', '.join(sorted(wanted - CAN))};"
+                f" it can {', '.join(sorted(CAN))}"
+            )
+        lacking = set()
+        if not spec.links:
+            lacking |= {Capability.LINK, Capability.TAP}
+        if not spec.models:
+            lacking.add(Capability.MODEL)
+        if all(service.config is None for service in spec.services.values()):
+            lacking.add(Capability.CONFIG)
+        return Inventory(
+            driver=self.name,
+            capabilities=wanted - lacking,
+            services={name: service.role for name, service in spec.services.items()},
+            links={name: (link.from_, link.to) for name, link in spec.links.items()},
+            models={name: tuple(model.variants) for name, model in spec.models.items()},
+            actions=frozenset(spec.actions),
+            observations=frozenset(spec.observations),
+            digest=digest(spec),
+        )
+
+    def open(self, spec: TargetSpec, *, folder: Path, instance: str, seed: int) -> DockerTarget:
+        """The instance, running or not; starts nothing."""
+        return DockerTarget(
+            spec, instance=instance, digest=digest(spec), folder=folder.resolve(), seed=seed, daemon=self._daemon
+        )
+
+    def attach(self, instance: str) -> DockerTarget:
+        """The running instance of this name. Raises `EnvironmentProblem` when there is none."""
+        found = record.load(instance)
+        if found is None or not self._of(found).running:
+            names = ", ".join(self.instances()) or "none"
+            raise EnvironmentProblem(f"there is no running instance '{instance}'. Running: {names}", hint="drill up")
+        return self._of(found)
+
+    def remembered(self, instance: str) -> DockerTarget:
+        """The instance of this name as it was last started, running or not: for `down`, which also clears up after a crash."""
+        found = record.load(instance)
+        if found is None:
+            raise EnvironmentProblem(f"there is no instance '{instance}'", hint="drill up")
+        return self._of(found)
+
+    def _of(self, found: record.Record) -> DockerTarget:
+        return DockerTarget(
+            TargetSpec.model_validate(found.spec),
+            instance=found.instance,
+            digest=found.digest,
+            folder=Path(found.folder),
+            seed=found.seed,
+            daemon=self._daemon,
+        )
+
+    def warm(self) -> None:
+        """Loads what is otherwise loaded at the first call, for whoever must heal without delay (the reaper)."""
+        for module in ("requests", "docker", "toxiproxy.api", "toxiproxy.exceptions"):
+            importlib.import_module(module)
+
+    def instances(self) -> Sequence[str]:
+        """Names of those that are there. Raises `EnvironmentProblem` where some are remembered and the daemon can't be asked."""
+        return [name for name in record.known() if self._runs(name)]
+
+    def _runs(self, instance: str) -> bool:
+        found = record.load(instance)
+        return found is not None and self._of(found).running

@@ -1,0 +1,485 @@
+"""A live Docker instance: the Target protocol over the daemon, the fault proxy and the pipeline's own calls.
+
+Holds no state of its own but the lock: everything is asked of those who have it. Containers have no supervisor of ours, so what
+is injected stays until the run, the reaper or `drill heal` takes it back; only what the proxy holds is under lease.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
+from harness.contract.words import Action, Observation
+from harness.errors import EnvironmentProblem, HarnessError, UsageError
+from harness.history.events import Snapshot
+from harness.plugin import ProbeReading, ProcessReading
+from harness.spec.target import TargetSpec
+from harness.target import calls, declared, http, links, readings, snapshots
+from harness.target.docker import compose, life, limits, looks, neighbour, operator, record
+from harness.target.docker.addresses import Addresses
+from harness.target.docker.daemon import Daemon, Missing
+from harness.target.docker.deaths import Deaths
+from harness.target.docker.points import Points
+from harness.target.docker.record import Limits, limits_of
+from harness.target.docker.selection import Selection, docker_of
+from harness.target.embedded.record import Lock, starting
+from harness.target.interpolate import fill, fill_url
+from harness.target.operations import Operations
+
+HOST = "127.0.0.1"
+PROXY = "@proxy"
+PROBE_S = 2.0
+PROXY_S_MAX = 10.0
+LEASE_S = 5.0
+OUTSIDE = "outside"
+
+
+class DockerTarget:
+    """One instance, by name. `folder` is where target.yaml stands."""
+
+    def __init__(
+        self, spec: TargetSpec, *, instance: str, digest: str, folder: Path, seed: int, daemon: Daemon
+    ) -> None:
+        self._spec, self._instance, self._digest = spec, instance, digest
+        self.folder, self._seed, self.daemon = folder, seed, daemon
+        self.home = record.folder_of(instance)
+        self.lock = Lock(self.home)
+        self.project = docker_of(spec).project or compose.project_of(instance)
+        self.selection = Selection(spec, daemon, instance=instance, project=self.project)
+        self.addresses = Addresses(spec, daemon, self.selection)
+        self.deaths = Deaths(self.home, daemon, project=self.project, service_of=self._service_of)
+        self.declared = declared.DeclaredPoints(spec, names=self.names)
+        self.points = Points(
+            spec,
+            daemon=daemon,
+            selection=self.selection,
+            deaths=self.deaths,
+            instance=instance,
+            baseline=self.baseline,
+            link_points=links.LinkPoints(
+                spec, proxy=self.addresses.proxy, lease=f"mldrill-{instance}", lease_s=LEASE_S
+            ),
+            own=self.declared,
+        )
+        self.operations = Operations(
+            spec,
+            folder=folder,
+            names=self.names,
+            act=partial(operator.act, self),
+            observe=partial(operator.observe, self),
+        )
+        self._record = record.load(instance)
+        self._throttling = looks.Throttling()
+        self._tools: dict[str, str] = {}
+
+    @property
+    def spec(self) -> TargetSpec:
+        return self._spec
+
+    @property
+    def instance(self) -> str:
+        return self._instance
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether it came up and any of its containers is still there. Raises where the daemon can't be asked."""
+        self._record = record.load(self._instance)
+        return self._record is not None and bool(self.selection.all())
+
+    def acquire(self, run: str) -> None:
+        """Takes the instance for one run. Raises `TargetBusyError` naming the run that has it."""
+        self.lock.acquire(run)
+
+    def release(self) -> None:
+        """Lets the next run have it."""
+        self.lock.release()
+
+    def up(self) -> None:
+        """Brings the Compose file up, or attaches to the project; returns when all is ready."""
+        with starting(self.home):
+            fresh = not self._as_wanted()
+            if fresh:
+                self._begin()
+        try:
+            self.wait_ready()
+            if fresh:
+                self._note_baseline()
+        except BaseException:
+            if fresh:
+                self.down()
+            raise
+
+    def _as_wanted(self) -> bool:
+        self._record = found = record.load(self._instance)
+        if found is None:
+            return False
+        if found.spec.get("target") != self._spec.target:
+            raise EnvironmentProblem(
+                f"instance '{self._instance}' runs another target, '{found.spec.get('target')}'",
+                hint=f"drill down --driver docker --instance {self._instance}, or use another with --instance NAME",
+            )
+        same = (self._digest, self._seed, str(self.folder)) == (found.digest, found.seed, found.folder)
+        if same and self._complete():
+            return True
+        self._take_down(found)
+        return False
+
+    def _complete(self) -> bool:
+        try:
+            listed = self.selection.all()
+            return all(self.selection.find(name, among=listed).state == "running" for name in self._spec.services)
+        except Missing:
+            return False
+
+    def _begin(self) -> None:
+        docker = docker_of(self._spec)
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._record = record.Record(
+            instance=self._instance,
+            spec=self._spec.model_dump(mode="json", by_alias=True, exclude_unset=True),
+            digest=self._digest,
+            folder=str(self.folder),
+            seed=self._seed,
+            project=self.project,
+            ours=docker.compose is not None,
+            ports={name: free_port() for name in self._spec.ports},
+        )
+        if docker.compose is not None:
+            compose.require_ours(self.daemon, project=self.project, instance=self._instance)
+            record.save(self._record)  # before anything starts, so that `down` finds what a crash leaves
+            self.deaths.begin()
+            try:
+                self._compose_up(docker.compose, self._record)
+            except BaseException:
+                self._take_down(self._record)
+                raise
+        else:
+            self._require_all_allowed()
+            record.save(self._record)
+            self.deaths.begin()
+        self.addresses.stale()
+
+    def _compose_up(self, file: str, found: record.Record) -> None:
+        docker = docker_of(self._spec)
+        names: dict[str, Json] = {"instance": found.instance, "seed": found.seed}
+        names |= {f"port.{name}": port for name, port in found.ports.items()}
+        environment = {"MLDRILL_INSTANCE": found.instance, "MLDRILL_SEED": str(found.seed)}
+        environment |= {key: fill(text, names, where=f"docker.env.{key}") for key, text in docker.env.items()}
+        compose.up(
+            (self.folder / file).resolve(),
+            project=self.project,
+            instance=self._instance,
+            home=self.home,
+            environment=environment,
+            within_s=docker.within,
+        )
+
+    def _require_all_allowed(self) -> None:
+        listed = self.selection.all()
+        for name in self._spec.services:
+            self.selection.find(name, among=listed)
+
+    def _note_baseline(self) -> None:
+        """What each container is limited to and made of, before anything of ours."""
+        assert self._record is not None
+        found = {name: self.daemon.inspect(self.selection.find(name).id) for name in self._spec.services}
+        self._record = msgspec.structs.replace(
+            self._record,
+            limits={name: limits_of(one["HostConfig"]) for name, one in found.items()},
+            networks={name: self.points.networks.all_of(one["Id"]) for name, one in found.items()},
+        )
+        record.save(self._record)
+
+    def baseline(self, service: str) -> Limits:
+        """The limits that its container came with."""
+        found = self._present().limits
+        if service not in found:
+            raise UsageError(f"unknown service '{service}'. Known: {', '.join(self._spec.services)}")
+        return found[service]
+
+    def reset(self) -> None:
+        """Back to the baseline: nothing injected, every service running, then the pipeline's own reset calls."""
+        self.lock.require_free()
+        found = self._present()
+        if not self._spec.reset and found.ours:
+            self.down()
+            self.up()
+            return
+        self._heal_all()
+        self.wait_ready()
+        if not self._spec.reset:
+            for name in self._spec.services:
+                operator.act(self, Action.RESTART, {"service": name})
+        for index, call in enumerate(self._spec.reset):
+            calls.call_http(call, self.names(), where=f"reset[{index}]")
+        self.wait_ready()
+
+    def _heal_all(self) -> None:
+        """Every point that is a container's, as it was when the instance came up; and a proxy with nothing in it."""
+        found = self._present()
+        self.points.networks.remove_detours()
+        for name in self._spec.services:
+            if not self.selection.allowed(self.selection.find(name)):
+                continue
+            self.points.remake.put_back(name)
+            container = self.selection.touch(name).id
+            for network, how in found.networks.get(name, {}).items():
+                self.points.networks.join(f"{name}/{network}", how)
+            now, before = limits_of(self.daemon.inspect(container)["HostConfig"]), found.limits[name]
+            if limits.cpu_of(now, before) is not None:
+                self.set(Point(PointKind.CPU, name), None)
+            if limits.memory_of(now) != limits.memory_of(before):
+                self.set(Point(PointKind.MEMORY, name), limits.memory_of(before))
+            self.set(Point(PointKind.PROCESS, name), life.RUNNING)
+        if self._spec.links and self.addresses.has_proxy():
+            proxy = self.addresses.proxy()
+            proxy.wait_ready(within_s=PROXY_S_MAX)
+            proxy.reset()
+
+    def down(self) -> None:
+        """What we brought up is gone; what we attached to is let go as it was. Raises `TargetBusyError` while it is in use."""
+        with starting(self.home):
+            self._take_down(record.load(self._instance))
+
+    def _take_down(self, found: record.Record | None) -> None:
+        self.lock.require_free()
+        if found is None:
+            return
+        if found.ours:
+            self.points.networks.remove_detours()
+            compose.down(self.daemon, project=found.project, instance=found.instance)
+        elif found.limits:
+            with contextlib.suppress(Missing):
+                self._heal_all()
+        record.forget(self._instance)
+        self._record = None
+        self.addresses.stale()
+
+    def wait_ready(self) -> None:
+        """Returns when every service is. Raises `StartProblem` with the last log lines of one that isn't."""
+        self.addresses.stale()
+        pending = {name: service.ready.within for name, service in self._spec.services.items()}
+        compose.wait_ready(pending, look=self._why_not_ready, log=self.log_tail)
+        self._wait_for_proxy()
+
+    def _wait_for_proxy(self) -> None:
+        if not (self._spec.links and self.addresses.has_proxy()):
+            return
+        try:
+            self.addresses.proxy().wait_ready(within_s=PROXY_S_MAX)
+        except HarnessError as error:
+            raise compose.StartProblem(
+                f"the fault proxy is not ready: {error.message}", log=self.log_tail(PROXY)
+            ) from None
+
+    def _why_not_ready(self, service: str) -> tuple[str, dict[str, Any]]:
+        inspected = self.daemon.inspect(self.selection.find(service).id)
+        if life.state_of(inspected) != life.RUNNING:
+            return f"its container is {inspected['State'].get('Status')}", inspected
+        url = self.ready_url(service)
+        if looks.is_ready(inspected, url):
+            return "", inspected
+        health = (inspected["State"].get("Health") or {}).get("Status", "none")
+        return (f"{url} doesn't answer 2xx" if url else f"its health check says {health}"), inspected
+
+    def _present(self) -> record.Record:
+        if self._record is None:
+            self._record = record.load(self._instance)
+        if self._record is None:
+            raise EnvironmentProblem(f"instance '{self._instance}' is not up", hint="drill up")
+        return self._record
+
+    # --- points -------------------------------------------------------------------------------------------------------
+
+    def get(self, point: Point) -> Json:
+        return self.points.get(point)
+
+    def set(self, point: Point, value: Json) -> None:
+        try:
+            self.points.set(point, value)
+        finally:
+            self.addresses.stale()
+
+    def undo(self, undo: Undo) -> UndoOutcome:
+        """Restores only where the injected value still stands; an instance that is no longer there needs no healing."""
+        if not self.running:
+            return UndoOutcome.GONE
+        try:
+            return self.points.undo(undo)
+        finally:
+            self.addresses.stale()
+
+    def renew(self) -> None:
+        if self._spec.links and self.addresses.has_proxy():
+            self.points.links.renew()
+
+    # --- readings -----------------------------------------------------------------------------------------------------
+
+    def ready_url(self, service: str) -> str | None:
+        """Where it says that it is ready; None where it has no address, and its health check must do."""
+        if not self.addresses.known(service):
+            return None
+        path = self._spec.services[service].ready.http
+        return f"{self.names()[f'service.{service}.url']}/{path.lstrip('/')}"
+
+    def process(self, service: str) -> ProcessReading:
+        self.operations.require_service(service)
+        try:
+            inspected = self.daemon.inspect(self.selection.find(service, among=self.addresses.listed()).id)
+        except Missing:
+            return ProcessReading(state="gone", ready=False)
+        self.deaths.seen(inspected)
+        return looks.look(
+            self.daemon,
+            inspected,
+            throttling=self._throttling,
+            memory_kills=self.deaths.memory_kills(service),
+            ready_url=self.ready_url(service),
+        )
+
+    def probe(self, link: str) -> ProbeReading:
+        """From inside the service that calls, where that can run anything; else from this host."""
+        if link not in self._spec.links:
+            raise UsageError(f"unknown link '{link}'. Known: {', '.join(self._spec.links) or 'none'}")
+        found = self._spec.links[link]
+        path = f"/{found.probe.lstrip('/')}"
+        if found.from_ != OUTSIDE:
+            told = self._probe_inside(link, found.from_, path)
+            if told is not None:
+                return told
+        url = f"{self.names()[f'link.{link}.url']}{path}"
+        began = time.perf_counter()
+        try:
+            answer = http.request("GET", url, timeout_s=PROBE_S)
+        except (OSError, http.HTTP_PROBLEM) as error:
+            return ProbeReading(answered=False, seconds=time.perf_counter() - began, error=http.reason(error))
+        return ProbeReading(answered=True, seconds=time.perf_counter() - began, status=answer.status)
+
+    def _probe_inside(self, link: str, caller: str, path: str) -> ProbeReading | None:
+        try:
+            container = self.selection.find(caller, among=self.addresses.listed())
+            if container.state != "running" or not self.selection.allowed(container):
+                return None
+            url = self._called_url(link, container.id)
+        except HarnessError:
+            return None
+        if url is None:
+            return None
+        return neighbour.ask(self.daemon, container.id, f"{url}{path}", within_s=PROBE_S, tools=self._tools)
+
+    def _called_url(self, link: str, container: str) -> str | None:
+        """What the caller's own environment says, else the proxy's listener, else nothing."""
+        found = self._spec.links[link]
+        if found.variable is not None:
+            for entry in self.daemon.inspect(container)["Config"].get("Env") or ():
+                name, _, value = entry.partition("=")
+                if name == found.variable and value.startswith("http://"):
+                    return str(value).rstrip("/")
+        port = self.addresses.listens().get(link)
+        return None if port is None else f"http://{docker_of(self._spec).proxy}:{port}"
+
+    def models_of(self, service: str) -> tuple[str, ...]:
+        """The models of which this service is a replica."""
+        return self.operations.models_of(service)
+
+    def served_version(self, service: str, model: str) -> str | None:
+        return self.operations.served_version(service, model)
+
+    def alias(self, model: str) -> str:
+        """The version that the model's alias names."""
+        alias = self.operations.require_model(model).alias
+        return str(self.points.get(Point(kind=PointKind.ALIAS, where=f"{model}/{alias}")))
+
+    def make_variant(self, model: str, variant: str) -> str:
+        return self.operations.make_variant(model, variant)
+
+    def read(self, reading: str, *, after: int, limit: int = 5000) -> tuple[list[dict[str, Any]], int]:
+        return readings.read(self._spec.readings, reading, self.names(), after=after, limit=limit)
+
+    def damage_mask(self, link: str, tap: str, *, after: int) -> tuple[list[tuple[str, list[str]]], int]:
+        page = self.addresses.proxy().tap_mask(link, tap, after=after)
+        return [(str(hit.id), list(hit.columns)) for hit in page.records if hit.id is not None], page.next
+
+    def config(self, service: str) -> dict[str, Json]:
+        """A service's settings."""
+        return calls.as_object(http.ask("GET", self.declared.config_url(service), timeout_s=snapshots.ASK_S))
+
+    def snapshot(self) -> Snapshot:
+        listed = self.selection.all()
+        asks: dict[str, snapshots.Ask] = {}
+        for name in self._spec.services:
+            with contextlib.suppress(Missing):
+                asks[name] = partial(self.daemon.inspect, self.selection.find(name, among=listed).id)
+        found = snapshots.together(asks, within_s=snapshots.SNAPSHOT_S_MAX)
+        own: dict[str, Json] = {}
+        for name, one in found.items():
+            now = limits_of(one["HostConfig"])
+            own[f"{name}/limit-memory"] = limits.memory_of(now)
+            own[f"{name}/limit-cpu"] = limits.cpu_of(now, self.baseline(name))
+            own[f"{name}/image"] = one["Config"]["Image"]
+        return snapshots.take(
+            self._spec,
+            self.names(),
+            services={name: life.identity_of(found[name]) if name in found else "" for name in self._spec.services},
+            limits=own,
+            config=self.config,
+            alias=self.alias,
+            served=self.served_version,
+            page=lambda reading, after: self.read(reading, after=after),
+        )
+
+    def exits(self, *, after: int) -> tuple[list[tuple[int, str, str, int | None, bool]], int]:
+        return self.deaths.since(after)
+
+    def log_tail(self, service: str, lines: int = 20) -> tuple[str, ...]:
+        if service == PROXY:
+            return self.daemon.log_tail(self.addresses.proxy_container().id, lines)
+        return self.daemon.log_tail(self.selection.find(service).id, lines)
+
+    def _service_of(self, compose_service: str, number: str) -> str | None:
+        docker = docker_of(self._spec)
+        for name in self._spec.services:
+            wanted, _, wanted_number = docker.containers.get(name, name).partition("/")
+            if wanted == compose_service and wanted_number in ("", number):
+                return name
+        return PROXY if compose_service == docker.proxy else None
+
+    # --- operations ---------------------------------------------------------------------------------------------------
+
+    def act(self, action: Action, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        try:
+            return self.operations.act(action, arguments)
+        finally:
+            self.addresses.stale()
+
+    def observe(self, observation: Observation, arguments: Mapping[str, Json]) -> dict[str, Json]:
+        return self.operations.observe(observation, arguments)
+
+    # --- names --------------------------------------------------------------------------------------------------------
+
+    def names(self) -> Mapping[str, Json]:
+        """What `${...}` may name."""
+        return self.addresses.names(self._present(), folder=str(self.folder), state_dir=str(self.home))
+
+    def endpoint(self, text: str) -> str:
+        return fill_url(text, self.names()) if "://" in text else fill(text, self.names())
+
+    def redacted(self) -> dict[str, Json]:
+        return calls.redacted(self._spec)
+
+
+def free_port() -> int:
+    """A port of this host that is free now."""
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        return int(sock.getsockname()[1])
