@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help drill test lint pytest wheel-test bench admissible clean
+.PHONY: help drill test lint pytest wheel-test bench admissible docker-image docker-test clean
 
 help:
 	@echo 'make drill        set up $(VENV) and run the first drill: bad-model-version on the reference pipeline'
@@ -21,6 +21,8 @@ help:
 	@echo 'make wheel-test   build the wheel, install it in an empty environment and run a drill there'
 	@echo 'make bench        print the figures of tests/bench: its programs bench_*.py, then its tests'
 	@echo 'make admissible   every arm and every lazy response of every scenario, as a table'
+	@echo 'make docker-image the image of the reference pipeline in containers; see docs/containers.md'
+	@echo 'make docker-test  the tests that need a Docker engine and that image'
 	@echo 'make clean        remove what the build and the tests left; also $(VENV)'
 
 drill: $(VENV)/.installed
@@ -47,6 +49,12 @@ bench: $(VENV)/.installed-dev
 
 admissible: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.admissible $(ARGS)
+
+docker-image:
+	.ci/pipeline-image
+
+docker-test: $(VENV)/.installed-dev docker-image
+	MLDRILL_DOCKER=required $(BIN)/python -m pytest -m docker --durations=10 $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
