@@ -2,7 +2,7 @@
 
 It can be spawned early (what takes long is importing) and configured later. It ends when its standard input is closed,
 which the kernel does when we die. An observer that dies, or says nothing for longer than it ever should, is told as lost:
-no data is never good news.
+no data is never good news. Where one kind of event must come, no other one hides that it doesn't.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 
 from harness.clock import now_ns
 from harness.errors import EnvironmentProblem
-from harness.history.events import AnyEvent, Note, ObserverLost
+from harness.history.events import AnyEvent, Event, Note, ObserverLost
 
 STOP_S = 2.0
 SILENT_S_MAX = 10.0
@@ -40,6 +40,7 @@ class Child:
         log: Path,
         put: Callable[[AnyEvent], None],
         silent_s_max: float | None = SILENT_S_MAX,
+        must_say: type[Event] = Event,
     ) -> None:
         self.name = name
         self.module = module
@@ -47,6 +48,8 @@ class Child:
         self.put = put
         self.silent_s_max = silent_s_max
         """None: it has nothing that it must say, so its silence tells nothing."""
+        self.must_say = must_say
+        """Only events of this kind break its silence."""
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -132,7 +135,8 @@ class Child:
                 except (msgspec.MsgspecError, UnicodeDecodeError):
                     event = self._complaint()
                 self.put(event)
-                self._heard.set()
+                if isinstance(event, self.must_say):
+                    self._heard.set()
                 self._first.set()
         self._say_lost(self._last_words)
         self._first.set()  # whoever waits for it must not wait for the dead
@@ -146,9 +150,12 @@ class Child:
         while not self._stopping.is_set():
             self._heard.clear()
             if not self._heard.wait(silent_s_max):
-                self._say_lost(lambda: f"it said nothing for {silent_s_max:g} s")
+                self._say_lost(lambda: f"it {self._silence()} for {silent_s_max:g} s")
                 return
             self._stopping.wait(silent_s_max / 4)
+
+    def _silence(self) -> str:
+        return "said nothing" if self.must_say is Event else f"gave no {self.must_say.__struct_config__.tag}"
 
     def _say_lost(self, why: Callable[[], str]) -> None:
         if not self._stopping.is_set() and self._lost.acquire(blocking=False):  # once, and kept

@@ -12,7 +12,7 @@ import msgspec
 
 from harness.contract.words import SliKind
 from harness.errors import EnvironmentProblem
-from harness.history.events import AnyEvent, Note
+from harness.history.events import AnyEvent, Note, Sample
 from harness.observe.child import SILENT_S_MAX, Child
 from harness.observe.config import (
     COLLECTED,
@@ -60,6 +60,7 @@ class Observers:
             log=logs / "prober.log",
             put=self._take,
             silent_s_max=max(SILENT_S_MAX, 3 * golden.every + 2 * golden.timeout) if golden is not None else None,
+            must_say=Sample,
         )
         self._load = Child("load", "harness.observe.loadgen", log=logs / "load.log", put=put)
         self._pager: PagerSink | None = None

@@ -9,20 +9,29 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EnvironmentProblem
-from harness.history.events import AnyEvent, Note, ObserverLost
-from harness.observe.child import Child
+from harness.history.events import AnyEvent, Event, Note, ObserverLost, Records, Sample
+from harness.observe.child import SILENT_S_MAX, Child
+from harness.observe.observers import Observers
+from harness.spec.load import load_target
+from tests.golden.build import plan
+
+SHOP = Path(__file__).parents[2] / "fixtures_shop" / "target.yaml"
 
 HELLO = 'print(\'{"kind":"note","t_ns":1,"text":"hello"}\', flush=True)'
 
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Child, list[AnyEvent]]]:
-    def make(body: str, *, silent_s_max: float | None = None) -> tuple[Child, list[AnyEvent]]:
+    def make(
+        body: str, *, silent_s_max: float | None = None, must_say: type[Event] = Event
+    ) -> tuple[Child, list[AnyEvent]]:
         (tmp_path / "observer_of_a_test.py").write_text(f"import sys, time\n{body}\n")
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         events: list[AnyEvent] = []
         log = tmp_path / "observer.log"
-        child = Child("prober", "observer_of_a_test", log=log, put=events.append, silent_s_max=silent_s_max)
+        child = Child(
+            "prober", "observer_of_a_test", log=log, put=events.append, silent_s_max=silent_s_max, must_say=must_say
+        )
         child.spawn()
         return child, events
 
@@ -62,6 +71,30 @@ def test_its_silence_is_a_loss_told_once(start: Callable[..., tuple[Child, list[
     assert until(lambda: any(isinstance(event, ObserverLost) for event in events))
     child.stop()
     assert [event.error for event in events if isinstance(event, ObserverLost)] == ["it said nothing for 0.3 s"]
+
+
+TALKS_ON = """
+for _ in range(2000):
+    print('{"kind":"records","t_ns":2,"reading":"decisions","records":[]}', flush=True)
+    time.sleep(0.02)
+"""
+
+
+def test_what_it_says_besides_does_not_hide_that_its_samples_stopped(
+    start: Callable[..., tuple[Child, list[AnyEvent]]],
+) -> None:
+    child, events = start(HELLO + TALKS_ON, silent_s_max=0.3, must_say=Sample)
+    child.wait_first(20)
+    assert until(lambda: any(isinstance(event, ObserverLost) for event in events))
+    child.stop()
+    assert [event.error for event in events if isinstance(event, ObserverLost)] == ["it gave no sample for 0.3 s"]
+    assert any(isinstance(event, Records) for event in events)
+
+
+def test_of_the_prober_only_samples_are_a_sign_of_life(tmp_path: Path) -> None:
+    described = load_target(SHOP)
+    watched = Observers(plan(), spec=described.spec, folder=SHOP.parent, fill=str, logs=tmp_path, put=lambda _: None)
+    assert (watched._prober.must_say, watched._prober.silent_s_max) == (Sample, SILENT_S_MAX)
 
 
 def test_junk_is_left_out_and_said(start: Callable[..., tuple[Child, list[AnyEvent]]]) -> None:
