@@ -109,6 +109,10 @@ class Addresses:
             self._listens = (found.id, ports)
         return self._listens[1]
 
+    def proxied(self, link: str) -> bool:
+        """Whether the link leads through the proxy. Raises `EnvironmentProblem` where that doesn't answer."""
+        return self.has_proxy() and link in self.listens()
+
     def of_link(self, link: str) -> tuple[str, int]:
         """Through the proxy where it knows the link, else straight to its service."""
         try:

@@ -7,14 +7,11 @@ is injected stays until the run, the reaper or `drill heal` takes it back; only 
 from __future__ import annotations
 
 import contextlib
-import socket
 import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
 from harness.contract.words import Action, Observation
@@ -23,7 +20,7 @@ from harness.history.events import Snapshot
 from harness.plugin import ProbeReading, ProcessReading
 from harness.spec.target import TargetSpec
 from harness.target import calls, declared, http, links, readings, snapshots
-from harness.target.docker import compose, life, limits, looks, neighbour, operator, record
+from harness.target.docker import compose, life, lifecycle, limits, looks, neighbour, operator, record
 from harness.target.docker.addresses import Addresses
 from harness.target.docker.daemon import Daemon, Missing
 from harness.target.docker.deaths import Deaths
@@ -34,10 +31,7 @@ from harness.target.embedded.record import Lock, starting
 from harness.target.interpolate import fill, fill_url
 from harness.target.operations import Operations
 
-HOST = "127.0.0.1"
-PROXY = "@proxy"
 PROBE_S = 2.0
-PROXY_S_MAX = 10.0
 LEASE_S = 5.0
 OUTSIDE = "outside"
 
@@ -48,8 +42,8 @@ class DockerTarget:
     def __init__(
         self, spec: TargetSpec, *, instance: str, digest: str, folder: Path, seed: int, daemon: Daemon
     ) -> None:
-        self._spec, self._instance, self._digest = spec, instance, digest
-        self.folder, self._seed, self.daemon = folder, seed, daemon
+        self._spec, self._instance, self.digest = spec, instance, digest
+        self.folder, self.seed, self.daemon = folder, seed, daemon
         self.home = record.folder_of(instance)
         self.lock = Lock(self.home)
         self.project = docker_of(spec).project or compose.project_of(instance)
@@ -64,6 +58,7 @@ class DockerTarget:
             deaths=self.deaths,
             instance=instance,
             baseline=self.baseline,
+            proxied=self.addresses.proxied,
             link_points=links.LinkPoints(
                 spec, proxy=self.addresses.proxy, lease=f"mldrill-{instance}", lease_s=LEASE_S
             ),
@@ -76,7 +71,7 @@ class DockerTarget:
             act=partial(operator.act, self),
             observe=partial(operator.observe, self),
         )
-        self._record = record.load(instance)
+        self.record = record.load(instance)
         self._throttling = looks.Throttling()
         self._tools: dict[str, str] = {}
 
@@ -93,8 +88,8 @@ class DockerTarget:
     @property
     def running(self) -> bool:
         """Whether it came up and any of its containers is still there. Raises where the daemon can't be asked."""
-        self._record = record.load(self._instance)
-        return self._record is not None and bool(self.selection.all())
+        self.record = record.load(self._instance)
+        return self.record is not None and bool(self.selection.all())
 
     def acquire(self, run: str) -> None:
         """Takes the instance for one run. Raises `TargetBusyError` naming the run that has it."""
@@ -109,18 +104,18 @@ class DockerTarget:
         with starting(self.home):
             fresh = not self._as_wanted()
             if fresh:
-                self._begin()
+                lifecycle.begin(self)
         try:
             self.wait_ready()
             if fresh:
-                self._note_baseline()
+                lifecycle.note_baseline(self)
         except BaseException:
             if fresh:
                 self.down()
             raise
 
     def _as_wanted(self) -> bool:
-        self._record = found = record.load(self._instance)
+        self.record = found = record.load(self._instance)
         if found is None:
             return False
         if found.spec.get("target") != self._spec.target:
@@ -128,81 +123,15 @@ class DockerTarget:
                 f"instance '{self._instance}' runs another target, '{found.spec.get('target')}'",
                 hint=f"drill down --driver docker --instance {self._instance}, or use another with --instance NAME",
             )
-        same = (self._digest, self._seed, str(self.folder)) == (found.digest, found.seed, found.folder)
-        if same and self._complete():
+        same = (self.digest, self.seed, str(self.folder)) == (found.digest, found.seed, found.folder)
+        if same and lifecycle.complete(self):
             return True
-        self._take_down(found)
+        lifecycle.take_down(self, found)
         return False
-
-    def _complete(self) -> bool:
-        try:
-            listed = self.selection.all()
-            return all(self.selection.find(name, among=listed).state == "running" for name in self._spec.services)
-        except Missing:
-            return False
-
-    def _begin(self) -> None:
-        docker = docker_of(self._spec)
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._record = record.Record(
-            instance=self._instance,
-            spec=self._spec.model_dump(mode="json", by_alias=True, exclude_unset=True),
-            digest=self._digest,
-            folder=str(self.folder),
-            seed=self._seed,
-            project=self.project,
-            ours=docker.compose is not None,
-            ports={name: free_port() for name in self._spec.ports},
-        )
-        if docker.compose is not None:
-            compose.require_ours(self.daemon, project=self.project, instance=self._instance)
-            record.save(self._record)  # before anything starts, so that `down` finds what a crash leaves
-            self.deaths.begin()
-            try:
-                self._compose_up(docker.compose, self._record)
-            except BaseException:
-                self._take_down(self._record)
-                raise
-        else:
-            self._require_all_allowed()
-            record.save(self._record)
-            self.deaths.begin()
-        self.addresses.stale()
-
-    def _compose_up(self, file: str, found: record.Record) -> None:
-        docker = docker_of(self._spec)
-        names: dict[str, Json] = {"instance": found.instance, "seed": found.seed}
-        names |= {f"port.{name}": port for name, port in found.ports.items()}
-        environment = {"MLDRILL_INSTANCE": found.instance, "MLDRILL_SEED": str(found.seed)}
-        environment |= {key: fill(text, names, where=f"docker.env.{key}") for key, text in docker.env.items()}
-        compose.up(
-            (self.folder / file).resolve(),
-            project=self.project,
-            instance=self._instance,
-            home=self.home,
-            environment=environment,
-            within_s=docker.within,
-        )
-
-    def _require_all_allowed(self) -> None:
-        listed = self.selection.all()
-        for name in self._spec.services:
-            self.selection.find(name, among=listed)
-
-    def _note_baseline(self) -> None:
-        """What each container is limited to and made of, before anything of ours."""
-        assert self._record is not None
-        found = {name: self.daemon.inspect(self.selection.find(name).id) for name in self._spec.services}
-        self._record = msgspec.structs.replace(
-            self._record,
-            limits={name: limits_of(one["HostConfig"]) for name, one in found.items()},
-            networks={name: self.points.networks.all_of(one["Id"]) for name, one in found.items()},
-        )
-        record.save(self._record)
 
     def baseline(self, service: str) -> Limits:
         """The limits that its container came with."""
-        found = self._present().limits
+        found = self.present().limits
         if service not in found:
             raise UsageError(f"unknown service '{service}'. Known: {', '.join(self._spec.services)}")
         return found[service]
@@ -210,12 +139,12 @@ class DockerTarget:
     def reset(self) -> None:
         """Back to the baseline: nothing injected, every service running, then the pipeline's own reset calls."""
         self.lock.require_free()
-        found = self._present()
+        found = self.present()
         if not self._spec.reset and found.ours:
             self.down()
             self.up()
             return
-        self._heal_all()
+        lifecycle.heal_all(self)
         self.wait_ready()
         if not self._spec.reset:
             for name in self._spec.services:
@@ -224,80 +153,25 @@ class DockerTarget:
             calls.call_http(call, self.names(), where=f"reset[{index}]")
         self.wait_ready()
 
-    def _heal_all(self) -> None:
-        """Every point that is a container's, as it was when the instance came up; and a proxy with nothing in it."""
-        found = self._present()
-        self.points.networks.remove_detours()
-        for name in self._spec.services:
-            if not self.selection.allowed(self.selection.find(name)):
-                continue
-            self.points.remake.put_back(name)
-            container = self.selection.touch(name).id
-            for network, how in found.networks.get(name, {}).items():
-                self.points.networks.join(f"{name}/{network}", how)
-            now, before = limits_of(self.daemon.inspect(container)["HostConfig"]), found.limits[name]
-            if limits.cpu_of(now, before) is not None:
-                self.set(Point(PointKind.CPU, name), None)
-            if limits.memory_of(now) != limits.memory_of(before):
-                self.set(Point(PointKind.MEMORY, name), limits.memory_of(before))
-            self.set(Point(PointKind.PROCESS, name), life.RUNNING)
-        if self._spec.links and self.addresses.has_proxy():
-            proxy = self.addresses.proxy()
-            proxy.wait_ready(within_s=PROXY_S_MAX)
-            proxy.reset()
-
     def down(self) -> None:
         """What we brought up is gone; what we attached to is let go as it was. Raises `TargetBusyError` while it is in use."""
         with starting(self.home):
-            self._take_down(record.load(self._instance))
-
-    def _take_down(self, found: record.Record | None) -> None:
-        self.lock.require_free()
-        if found is None:
-            return
-        if found.ours:
-            self.points.networks.remove_detours()
-            compose.down(self.daemon, project=found.project, instance=found.instance)
-        elif found.limits:
-            with contextlib.suppress(Missing):
-                self._heal_all()
-        record.forget(self._instance)
-        self._record = None
-        self.addresses.stale()
+            lifecycle.take_down(self, record.load(self._instance))
 
     def wait_ready(self) -> None:
         """Returns when every service is. Raises `StartProblem` with the last log lines of one that isn't."""
         self.addresses.stale()
         pending = {name: service.ready.within for name, service in self._spec.services.items()}
-        compose.wait_ready(pending, look=self._why_not_ready, log=self.log_tail)
-        self._wait_for_proxy()
+        compose.wait_ready(pending, look=partial(lifecycle.why_not_ready, self), log=self.log_tail)
+        lifecycle.wait_for_proxy(self)
 
-    def _wait_for_proxy(self) -> None:
-        if not (self._spec.links and self.addresses.has_proxy()):
-            return
-        try:
-            self.addresses.proxy().wait_ready(within_s=PROXY_S_MAX)
-        except HarnessError as error:
-            raise compose.StartProblem(
-                f"the fault proxy is not ready: {error.message}", log=self.log_tail(PROXY)
-            ) from None
-
-    def _why_not_ready(self, service: str) -> tuple[str, dict[str, Any]]:
-        inspected = self.daemon.inspect(self.selection.find(service).id)
-        if life.state_of(inspected) != life.RUNNING:
-            return f"its container is {inspected['State'].get('Status')}", inspected
-        url = self.ready_url(service)
-        if looks.is_ready(inspected, url):
-            return "", inspected
-        health = (inspected["State"].get("Health") or {}).get("Status", "none")
-        return (f"{url} doesn't answer 2xx" if url else f"its health check says {health}"), inspected
-
-    def _present(self) -> record.Record:
-        if self._record is None:
-            self._record = record.load(self._instance)
-        if self._record is None:
+    def present(self) -> record.Record:
+        """What is remembered of it. Raises `EnvironmentProblem` where it isn't up."""
+        if self.record is None:
+            self.record = record.load(self._instance)
+        if self.record is None:
             raise EnvironmentProblem(f"instance '{self._instance}' is not up", hint="drill up")
-        return self._record
+        return self.record
 
     # --- points -------------------------------------------------------------------------------------------------------
 
@@ -442,7 +316,7 @@ class DockerTarget:
         return self.deaths.since(after)
 
     def log_tail(self, service: str, lines: int = 20) -> tuple[str, ...]:
-        if service == PROXY:
+        if service == lifecycle.PROXY:
             return self.daemon.log_tail(self.addresses.proxy_container().id, lines)
         return self.daemon.log_tail(self.selection.find(service).id, lines)
 
@@ -452,7 +326,7 @@ class DockerTarget:
             wanted, _, wanted_number = docker.containers.get(name, name).partition("/")
             if wanted == compose_service and wanted_number in ("", number):
                 return name
-        return PROXY if compose_service == docker.proxy else None
+        return lifecycle.PROXY if compose_service == docker.proxy else None
 
     # --- operations ---------------------------------------------------------------------------------------------------
 
@@ -469,17 +343,10 @@ class DockerTarget:
 
     def names(self) -> Mapping[str, Json]:
         """What `${...}` may name."""
-        return self.addresses.names(self._present(), folder=str(self.folder), state_dir=str(self.home))
+        return self.addresses.names(self.present(), folder=str(self.folder), state_dir=str(self.home))
 
     def endpoint(self, text: str) -> str:
         return fill_url(text, self.names()) if "://" in text else fill(text, self.names())
 
     def redacted(self) -> dict[str, Json]:
         return calls.redacted(self._spec)
-
-
-def free_port() -> int:
-    """A port of this host that is free now."""
-    with socket.socket() as sock:
-        sock.bind((HOST, 0))
-        return int(sock.getsockname()[1])

@@ -6,7 +6,7 @@ container that somebody has removed needs no healing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -22,9 +22,17 @@ from harness.target.docker.record import Limits, limits_of
 from harness.target.docker.remake import Remake
 from harness.target.docker.selection import Selection
 
+PARTED = "parted"
+SILENCE: Mapping[str, Json] = {
+    "type": "timeout",
+    "stream": "downstream",
+    "toxicity": 1.0,
+    "attributes": {"timeout": 0},
+}
+
 
 class Points:
-    """All points of one instance. `baseline` gives the limits that a service's container came with."""
+    """All points of one instance. `proxied` says whether a link leads through the proxy, `baseline` gives the limits that a service's container came with."""
 
     def __init__(
         self,
@@ -35,11 +43,12 @@ class Points:
         deaths: Deaths,
         instance: str,
         baseline: Callable[[str], Limits],
+        proxied: Callable[[str], bool],
         link_points: links.LinkPoints,
         own: declared.DeclaredPoints,
     ) -> None:
         self._spec, self._daemon, self._selection, self._deaths = spec, daemon, selection, deaths
-        self._baseline = baseline
+        self._baseline, self._proxied = baseline, proxied
         self.links, self.declared = link_points, own
         self.networks = Networks(daemon, selection, instance=instance)
         self.remake = Remake(daemon, selection, deaths)
@@ -83,6 +92,7 @@ class Points:
                 self.networks.join(where, value)
             case PointKind.PARTITION:
                 self.networks.part(where, value)
+                self._silence_links(where, parted=value is None)
             case PointKind.DISK:
                 disk.fill(self._daemon, self._selection, where, value)
             case PointKind.IMAGE:
@@ -100,6 +110,13 @@ class Points:
             return restoring.restore(undo, get=self.get, set=self.set, final=(Missing,))
         except Missing:
             return UndoOutcome.GONE
+
+    def _silence_links(self, where: str, *, parted: bool) -> None:
+        """The proxy still reaches both, so what leads through it between the two is silenced there."""
+        pair = set(where.split("|"))
+        for name, link in self._spec.links.items():
+            if {link.from_, link.to} == pair and self._proxied(name):
+                self.links.set(Point(PointKind.TOXIC, f"{name}/{PARTED}"), dict(SILENCE) if parted else None)
 
     def _limits(self, service: str) -> Limits:
         return limits_of(self._daemon.inspect(self._selection.find(service).id)["HostConfig"])

@@ -84,7 +84,7 @@ class EmbeddedDriver:
         """The instance of this name as it was last started, running or not: for `down`, which also clears up after a crash."""
         found = record.load(record.folder_of(instance))
         if found is None:
-            raise EnvironmentProblem(f"there is no instance '{instance}'", hint="drill up")
+            raise _no_such(instance)
         return self._of(found)
 
     def _of(self, found: record.Record) -> EmbeddedTarget:
@@ -106,6 +106,11 @@ class EmbeddedDriver:
 def known() -> list[str]:
     """Names of all instances of this user, running or not."""
     return sorted(entry.name for entry in instances_dir().iterdir() if (entry / record.RECORD).exists())
+
+
+def _no_such(instance: str) -> EnvironmentProblem:
+    names = ", ".join(known()) or "none"
+    return EnvironmentProblem(f"there is no instance '{instance}'. Known: {names}", hint="drill status --all")
 
 
 def _runs(instance: str) -> bool:
@@ -137,7 +142,7 @@ def describe(instance: str) -> InstanceStatus:
     """Raises `EnvironmentProblem` when there is no such instance."""
     found = record.load(record.folder_of(instance))
     if found is None:
-        raise EnvironmentProblem(f"there is no instance '{instance}'", hint="drill up")
+        raise _no_such(instance)
     services: dict[str, dict[str, Json]] = {}
     problem, running = "", found.runs
     if running:
