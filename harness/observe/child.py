@@ -100,7 +100,7 @@ class Child:
         """Waits for its first event; from then on its silence is watched. Raises `EnvironmentProblem`."""
         if not self._first.wait(max(0.0, timeout_s)):
             raise EnvironmentProblem(f"the {self.name} gave nothing in time: {self._last_words()}")
-        if self._process is not None and self._process.poll() is not None:
+        if self._lost.locked() or (self._process is not None and self._process.poll() is not None):
             raise EnvironmentProblem(f"the {self.name} ended: {self._last_words()}")
         if self.silent_s_max is not None:
             watch = threading.Thread(

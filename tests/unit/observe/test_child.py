@@ -65,6 +65,17 @@ def test_whoever_waits_for_it_does_not_wait_for_the_dead(start: Callable[..., tu
     child.stop()
 
 
+def test_one_that_can_say_nothing_any_more_is_lost_before_it_is_dead(
+    start: Callable[..., tuple[Child, list[AnyEvent]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its output ends a moment before its process does."""
+    monkeypatch.setattr("harness.observe.child.STOP_S", 0.2)
+    child, _ = start("import os\nprint('no ink', file=sys.stderr, flush=True)\nos.close(1)\ntime.sleep(600)")
+    with pytest.raises(EnvironmentProblem, match="no ink"):
+        child.wait_first(20)
+    child.stop()
+
+
 def test_its_silence_is_a_loss_told_once(start: Callable[..., tuple[Child, list[AnyEvent]]]) -> None:
     child, events = start(f"{HELLO}\nsys.stdin.read()", silent_s_max=0.3)
     child.wait_first(20)
