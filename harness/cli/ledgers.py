@@ -6,8 +6,8 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import HarnessError
-from harness.plugin import Driver, load
+from harness.errors import HarnessError, UsageError
+from harness.plugin import Driver, load, unknown
 from harness.run.ledger import Closed, Ledger, standing
 from harness.run.reaper import heal_locked, take_down
 from harness.state import ledger_dir
@@ -43,9 +43,18 @@ class Healing:
 
 
 def open_ledgers(run: str | None = None) -> list[Ledger]:
-    """Ledgers with something standing open, oldest first; only that of `run` where it is named."""
+    """Ledgers with something standing open, oldest first; only that of `run` where it is named.
+
+    Raises `UsageError` for a run that has none: that it left nothing behind can't be told from a mistyped name.
+    """
+    paths = sorted(ledger_dir().glob("*.jsonl"), key=_written)
+    if run is not None and run not in (path.stem for path in paths):
+        raise UsageError(
+            unknown("run", run, (path.stem for path in paths)),
+            hint="a run that ended clean has no ledger any more; without RUN, drill heal goes through all there are",
+        )
     found = []
-    for path in sorted(ledger_dir().glob("*.jsonl"), key=_written):
+    for path in paths:
         if run is not None and path.stem != run:
             continue
         ledger = Ledger(path)
