@@ -35,7 +35,7 @@ def test_services_are_those_of_the_target() -> None:
 def test_a_role_starts_as_in_the_target_and_has_its_variables(name: str) -> None:
     service, embedded = SERVICES[name], TARGET["services"][name]
     module = "pipeline.redisrole" if name == "bus" else embedded["start"]["python"].partition(":")[0]
-    assert service["command"] == ["python", module]
+    assert service["command"] == ["role", module]
     own = {"SERVICE", "SEED", "REDIS_PORT", "STREAM_URL", "ALERTMANAGER_URL"}
     of_links = {link["variable"] for link in TARGET["links"].values() if link["from"] == name and "variable" in link}
     # ALERT_WEBHOOK_URL is Alertmanager's here: the monitor pages nobody itself.
