@@ -2,6 +2,9 @@
 
 Data goes to standard output, words for people to standard error, `--json` on every verb. User mistakes print without a
 traceback and name the next command; anything else is a defect, and exits 70.
+
+An option not given is taken from the variable that is named like it. Rejected: click's own `auto_envvar_prefix`, which names
+it after a function's parameter, so that renaming that would change what people have set.
 """
 
 from __future__ import annotations
@@ -48,11 +51,14 @@ class Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Loads the verb's module."""
+        """Loads the verb's module, and gives its options their variables."""
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"harness.cli.{cmd_name}_")
         command: click.Command = module.command
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                parameter.envvar = _variable(cmd_name, parameter)
         return command
 
     def resolve_command(
@@ -96,6 +102,12 @@ class Verbs(click.Group):
         sys.exit(code if isinstance(code, int) else Exit.PASS)
 
 
+def _variable(verb: str, option: click.Option) -> str:
+    """`MLDRILL_RUN_ACT_AT` for `--act-at` of `drill run`."""
+    typed = max(option.opts, key=len).lstrip("-")
+    return f"MLDRILL_{verb}_{typed}".upper().replace("-", "_")
+
+
 def _defect() -> int:
     traceback.print_exc()
     print("drill: this is a defect of mldrill; please report it with the lines above.", file=sys.stderr)
@@ -111,7 +123,7 @@ def _tell(error: HarnessError) -> int:
     return int(error.exit)
 
 
-@click.command(cls=Verbs, context_settings={"auto_envvar_prefix": "MLDRILL", "help_option_names": ["-h", "--help"]})
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="drill")
 def main() -> None:
     """Break an ML pipeline on purpose; see who notices and who repairs it; score both against the playbook."""
