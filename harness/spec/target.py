@@ -64,7 +64,6 @@ class ServiceSpec(Written):
     ready: Ready = Field(default=Ready(), description="How it says that it is ready")
     needs: tuple[Name, ...] = Field(default=(), description="Services that must be ready first")
     memory: Bytes | None = Field(default=None, description="Memory limit in the baseline; none if absent")
-    reuse_port: bool = Field(default=True, description="It binds with SO_REUSEPORT, so that its port stays reserved")
     config: str | None = Field(default="/config", description="Path of GET/PATCH settings; null: none")
     url: str | None = Field(default=None, description="Where it is, for drivers that don't start it")
 

@@ -14,29 +14,34 @@ def number(sock: socket.socket) -> int:
     return int(sock.getsockname()[1])
 
 
-def service(port: int, *, reuse_port: bool = True) -> socket.socket:
+def service(port: int, *, options: tuple[int, ...] = (socket.SO_REUSEADDR,)) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if reuse_port:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    for option in options:
+        sock.setsockopt(socket.SOL_SOCKET, option, 1)
     sock.bind((HOST, port))
     sock.listen()
     return sock
 
 
-@pytest.mark.parametrize("reuse_port", [True, False])
-def test_the_service_binds_beside_its_reservation_again_and_again(*, reuse_port: bool) -> None:
+@pytest.mark.parametrize("options", [(socket.SO_REUSEADDR,), (socket.SO_REUSEADDR, socket.SO_REUSEPORT)])
+def test_the_service_binds_beside_its_reservation_again_and_again(*, options: tuple[int, ...]) -> None:
     with reserve() as held:
         port = number(held)
         for _ in range(3):
             with (
-                service(port, reuse_port=reuse_port) as listening,
+                service(port, options=options) as listening,
                 socket.create_connection((HOST, port), timeout=2.0),
             ):
                 listening.accept()[0].close()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((HOST, port), timeout=2.0)
     reserve(port).close()  # what its connections left behind is no hindrance
+
+
+def test_a_server_that_sets_neither_option_does_not_get_its_port() -> None:
+    """As docs/targets.md tells."""
+    with reserve() as held, pytest.raises(OSError, match="in use"):
+        service(number(held), options=())
 
 
 def test_a_port_on_which_another_instance_listens_is_taken() -> None:
