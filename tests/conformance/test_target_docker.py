@@ -17,15 +17,8 @@ pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerTarget]:
-    engine.require()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLDRILL_STATE", str(tmp_path_factory.mktemp("state")))
-        for name, value in engine.environment().items():
-            patch.setenv(name, value)
-        opened = engine.opened("conformance")
-        opened.up()
-        yield opened
-        opened.down()
+    with engine.running("conformance", tmp_path_factory.mktemp("state")) as running:
+        yield running
 
 
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__)

@@ -1,13 +1,15 @@
 """What the tests of the docker driver need: an engine, an image with a Python, and the throw-away project.
 
-Without them a test is skipped with its reason on a developer's machine, and fails in CI.
+They are asked for as all tests on containers are (see tests/e2e/docker/conftest.py): MLDRILL_DOCKER=1, or `required`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sysconfig
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -51,11 +53,32 @@ def image() -> str:
 
 
 def require() -> None:
-    """Skips the test, or fails it in CI."""
+    """Skips the test with its reason, or fails it where containers are required."""
+    asked = os.environ.get("MLDRILL_DOCKER")
+    if not asked:
+        pytest.skip("tests on containers are asked for with MLDRILL_DOCKER=1")
     if why := lacking():
-        if "MLDRILL_CI_MARK" in os.environ:
-            pytest.fail(f"no containers in CI: {why}")
-        pytest.skip(f"no containers here: {why}")
+        if asked == "required":
+            pytest.fail(why, pytrace=False)
+        pytest.skip(why)
+
+
+@contextlib.contextmanager
+def running(instance: str, state: Path) -> Iterator[DockerTarget]:
+    """The throw-away project, up, with a state directory of its own; nothing of it is left afterwards."""
+    require()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLDRILL_STATE", str(state))
+        for name, value in environment().items():
+            patch.setenv(name, value)
+        target = opened(instance)
+        try:
+            target.up()
+            yield target
+        finally:
+            target.down()
+            left = docker("ps", "-aq", "--filter", f"label=dev.mldrill.instance={instance}")
+            assert left == "", "containers are left"
 
 
 def environment() -> dict[str, str]:

@@ -152,7 +152,7 @@ def _unreachable(what: str, error: Exception) -> EnvironmentProblem:
             f"docker: {what}: no permission to talk to the daemon",
             hint="Be a member of the group `docker`, or set DOCKER_HOST to a daemon of yours",
         )
-    if "API version" in text or "too old" in text:
+    if "too old" in text or "inimum supported API" in text:
         return EnvironmentProblem(f"docker: {what}: {text}", hint="Docker Engine 20.10 or later is needed")
     return EnvironmentProblem(
         f"docker: {what}: the daemon doesn't answer ({type(error).__name__}: {text[:200]})",

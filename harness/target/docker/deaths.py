@@ -94,7 +94,7 @@ class Deaths:
                 labels={PROJECT: self._project},
                 since=(from_ns - OOM_BEFORE_NS) / S,
                 until=wall_ns() / S,
-                kinds=["die", "oom"],
+                kinds=["start", "die", "oom"],
             )
             begun = next((one.wall_ns for one in self._lines if one.kind == "begin"), 0)
             fresh: list[Line] = []
@@ -114,14 +114,8 @@ class Deaths:
             return None
         container, at = str(event["Actor"]["ID"]), int(event["timeNano"])
         asked = self._asked(container, at, fresh)
-        oom = any(
-            other["Action"] == "oom"
-            and other["Actor"]["ID"] == container
-            and -OOM_BEFORE_NS <= int(other["timeNano"]) - at <= OOM_AFTER_NS
-            for other in events
-        )
         code = int(attributes.get("exitCode", 0))
-        memory = oom or (asked is not None and asked.memory)
+        memory = _out_of_memory(events, container, at) or (asked is not None and asked.memory)
         return Line(
             kind="exit",
             wall_ns=at,
@@ -166,6 +160,14 @@ class Deaths:
 
     def _locked(self) -> _Locked:
         return _Locked(self._path)
+
+
+def _out_of_memory(events: list[dict[str, Any]], container: str, at: int) -> bool:
+    """Whether the kernel killed in this very life of the container: between its start and, a little late, its end."""
+    own = [(str(event["Action"]), int(event["timeNano"])) for event in events if event["Actor"]["ID"] == container]
+    began = max((t for action, t in own if action == "start" and t < at), default=at - OOM_BEFORE_NS)
+    until = min((t for action, t in own if action == "start" and t > at), default=at + OOM_AFTER_NS)
+    return any(action == "oom" and began <= t <= min(until, at + OOM_AFTER_NS) for action, t in own)
 
 
 class _Locked:

@@ -32,7 +32,9 @@ SILENCE: Mapping[str, Json] = {
 
 
 class Points:
-    """All points of one instance. `proxied` says whether a link leads through the proxy, `baseline` gives the limits that a service's container came with."""
+    """All points of one instance. `proxied` says whether a link leads through the proxy, `baseline` gives the limits that a
+    service's container came with.
+    """
 
     def __init__(
         self,
