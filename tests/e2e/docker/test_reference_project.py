@@ -14,6 +14,11 @@ ROLES = 14
 LIMIT_BYTES = 160 * 1024 * 1024
 
 
+def test_a_start_tells_nobody(project: Project) -> None:
+    active = project.get("prometheus", "/api/v1/alerts")["data"]["alerts"]
+    assert (project.sink.received, [one for one in active if one["state"] == "firing"]) == ([], [])
+
+
 def test_every_container_is_bounded_and_ours(project: Project) -> None:
     hosts = {one.name: one.attrs["HostConfig"] for one in project.containers()}
     assert len(hosts) == ROLES
