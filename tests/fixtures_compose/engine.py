@@ -77,7 +77,7 @@ def running(instance: str, state: Path) -> Iterator[DockerTarget]:
             yield target
         finally:
             target.down()
-            left = docker("ps", "-aq", "--filter", f"label=dev.mldrill.instance={instance}")
+            left = docker("ps", "-aq", "--filter", f"label=com.docker.compose.project={target.project}")
             assert left == "", "containers are left"
 
 

@@ -8,6 +8,7 @@ Always true: a project of that name which isn't ours is left alone; what failed 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import signal
@@ -23,6 +24,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from harness.errors import EnvironmentProblem
+from harness.state import state_dir
 from harness.target.docker.daemon import Daemon, Missing, asking
 from harness.target.docker.selection import INSTANCE, PROJECT
 
@@ -44,8 +46,9 @@ class StartProblem(EnvironmentProblem):
 
 
 def project_of(instance: str) -> str:
-    """The Compose project of an instance that we bring up."""
-    return "mldrill-" + re.sub(r"[^a-z0-9_-]", "-", instance)
+    """The Compose project of an instance that we bring up. Another user's of the same name, on the same daemon, is another."""
+    whose = hashlib.sha256(f"{os.getuid()}:{state_dir()}".encode()).hexdigest()[:6]
+    return "mldrill-" + re.sub(r"[^a-z0-9_-]", "-", instance) + f"-{whose}"
 
 
 def command() -> list[str]:

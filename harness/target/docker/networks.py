@@ -18,6 +18,7 @@ from harness.target.docker.selection import INSTANCE, PROJECT, Found, Selection
 
 NETWORK = "com.docker.compose.network"
 DETOUR = "dev.mldrill.detour"
+AROUND = "dev.mldrill.project"
 
 
 class Networks:
@@ -75,9 +76,9 @@ class Networks:
 
     def _detour(self, where: str, moved: Found, other: Found, shared: dict[str, Any]) -> None:
         name = self._detour_name(where)
-        if not self._with_labels({DETOUR: where, INSTANCE: self._instance}):
+        if not self._with_labels(self._own() | {DETOUR: where}):
             with asking(f"make network {name}"):
-                self._daemon.api.create_network(name, labels={INSTANCE: self._instance, DETOUR: where})
+                self._daemon.api.create_network(name, labels=self._own() | {DETOUR: where})
         for one in self._selection.all():
             if one.id in (moved.id, other.id) or not self._selection.allowed(one):
                 continue
@@ -95,7 +96,7 @@ class Networks:
         self._remove_detours(None)
 
     def _remove_detours(self, where: str | None) -> None:
-        labels = {INSTANCE: self._instance} | ({DETOUR: where} if where is not None else {})
+        labels = self._own() | ({DETOUR: where} if where is not None else {})
         for network in self._with_labels(labels):
             if DETOUR not in (network.get("Labels") or {}):
                 continue
@@ -112,6 +113,9 @@ class Networks:
         if not (bar and first and second and first != second):
             raise UsageError(f"'{where}' is no place of a partition: write service|service")
         return first, second
+
+    def _own(self) -> dict[str, str]:
+        return {INSTANCE: self._instance, AROUND: self._selection.project}
 
     def _detour_name(self, where: str) -> str:
         told = f"{self._selection.project}/{self._instance}/{where}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from harness.target.docker.instance import DockerTarget
 from tests.fixtures_compose import engine
 
 pytestmark = pytest.mark.docker
-PROJECT = "mldrilltestforeign"
+PROJECT = f"mldrilltest{secrets.token_hex(3)}"
 SLEEPER = "services:\n  {name}:\n    image: ${{TINY_IMAGE}}\n    init: true\n    command: {command}\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 
@@ -11,6 +12,7 @@ import pytest
 from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
 from harness.contract.words import Action, Observation
 from harness.errors import EnvironmentProblem, UsageError
+from harness.target.docker import networks
 from harness.target.docker.instance import DockerTarget
 from tests.fixtures_compose import engine
 
@@ -20,7 +22,7 @@ MIB = 2**20
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerTarget]:
-    with engine.running("points", tmp_path_factory.mktemp("state")) as running:
+    with engine.running(f"points-{secrets.token_hex(3)}", tmp_path_factory.mktemp("state")) as running:
         yield running
 
 
@@ -124,10 +126,12 @@ def test_off_its_network_it_is_not_reached_and_comes_back_under_its_names(target
 def test_a_partition_parts_two_and_nobody_else(target: DockerTarget) -> None:
     point = Point(PointKind.PARTITION, "store|front")
     before = target.get(point)
-    networks = engine.docker("network", "ls", "-q")
+    label = f"label=dev.mldrill.instance={target.instance}"
+    detours = ("network", "ls", "-q", "--filter", label, "--filter", f"label={networks.DETOUR}")
     target.set(point, None)
     target.set(point, None)
     assert target.get(point) is None
+    assert engine.docker(*detours) != ""
     assert not peer(target, "store", from_="front")
     assert not peer(target, "front", from_="store")
     assert peer(target, "store", from_="plain")
@@ -136,7 +140,7 @@ def test_a_partition_parts_two_and_nobody_else(target: DockerTarget) -> None:
     assert target.probe("outside-front").answered
     assert target.undo(undo(target, point, None, before)) is UndoOutcome.RESTORED
     assert target.get(point) == before
-    assert engine.docker("network", "ls", "-q") == networks
+    assert engine.docker(*detours) == ""
     assert peer(target, "store", from_="front")
     until(lambda: target.probe("front-store").answered)
 

@@ -350,8 +350,15 @@ def test_what_is_no_compose_file_is_told(tmp_path: Path, text: str) -> None:
         compose.labels_for(file, "i")
 
 
-def test_an_instance_names_its_project() -> None:
-    assert compose.project_of("game.day-1") == "mldrill-game-day-1"
+def test_an_instance_names_its_project_and_no_other_user_has_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLDRILL_STATE", str(tmp_path / "mine"))
+    mine = compose.project_of("game.day-1")
+    assert mine.startswith("mldrill-game-day-1-")
+    assert mine == compose.project_of("game.day-1")
+    monkeypatch.setenv("MLDRILL_STATE", str(tmp_path / "theirs"))
+    assert compose.project_of("game.day-1") != mine
 
 
 def test_a_record_is_found_again_and_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
