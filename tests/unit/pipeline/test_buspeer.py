@@ -166,6 +166,8 @@ def test_reset_empties_and_ids_go_on(one: Bus, monkeypatch: pytest.MonkeyPatch) 
     one.read(count=1)
     one.put(k={})
     one.role.post("/admin/reset")
+    info = one.role.get("/streams/s/info")
+    assert (info["length"], info["groups"]) == (0, {"g": {"delivered": last, "lag": 0, "pending": 0}})
     assert one.ask(lambda peer: peer.get_json("/streams/s?after=0&limit=9")) == {"records": [], "next": 0}
     assert one.get("k") == {"k": None}
     monkeypatch.setattr(redisbus, "REDELIVER_AFTER_S", 0.0)
