@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
@@ -12,6 +13,7 @@ import pytest
 from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
 from harness.contract.words import Action, Observation
 from harness.errors import EnvironmentProblem, UsageError
+from harness.target import http
 from harness.target.docker import networks
 from harness.target.docker.instance import DockerTarget
 from tests.fixtures_compose import engine
@@ -89,17 +91,15 @@ def test_a_limit_below_what_is_held_kills_for_memory_until_it_goes(target: Docke
     assert {(service, reason, asked) for _, service, reason, _, asked in told} == {("store", "memory", False)}
 
 
-def test_a_kill_that_nobody_asked_for_is_told_so(target: DockerTarget) -> None:
+def test_an_end_that_nobody_asked_for_is_told_so(target: DockerTarget) -> None:
     _, cursor = target.exits(after=0)
     before = target.process("store").identity
-    container = f"{target.project}_store_1"
-    engine.docker("exec", container, "python3", "-c", "import os, signal; [os.kill(int(p), signal.SIGKILL) for p in"
-                  " os.listdir('/proc') if p.isdigit() and 1 < int(p) != os.getpid()]; ")  # fmt: skip
+    with contextlib.suppress(OSError, http.HTTP_PROBLEM):  # it dies before it answers
+        http.request("POST", target.endpoint("${service.store.url}/die"), timeout_s=2.0)
     until(lambda: target.process("store").identity not in ("", before))
     until(lambda: bool(target.process("store").ready))
-    assert [(service, reason, asked) for _, service, reason, _, asked in target.exits(after=cursor)[0]] == [
-        ("store", "signal", False)
-    ]
+    told = [(service, reason, code, asked) for _, service, reason, code, asked in target.exits(after=cursor)[0]]
+    assert told == [("store", "exit", 3, False)]
 
 
 def test_a_service_without_a_restart_policy_stays_down_until_the_undo(target: DockerTarget) -> None:
