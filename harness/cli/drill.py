@@ -16,7 +16,7 @@ from harness.observe.observers import Observers
 from harness.plan import make_plan
 from harness.plugin import Driver, Fault, Responder, Target, load
 from harness.run.execute import Request
-from harness.spec.find import find_playbook, find_scenario, reference_target
+from harness.spec.find import find_playbook, find_scenario, find_target
 from harness.spec.load import LoadedPlaybook, LoadedScenario, LoadedTarget, load_playbook, load_scenario, load_target
 from harness.spec.plan import Plan
 
@@ -48,7 +48,7 @@ def choose(
 ) -> Chosen:
     """Reads the files and plans. Raises `InvalidFileError`, `UsageError`, `UnsupportedError`."""
     found = load_scenario(find_scenario(scenario))
-    described = load_target(Path(target) if target is not None else reference_target())
+    described = load_target(find_target(target))
     responding: Responder = load("responder", responder)
     name = playbook or found.scenario.playbook
     unanswered = responder == PLAYBOOK and name is None

@@ -31,7 +31,7 @@ class Duration(click.ParamType[float]):
 
 @click.command("run")
 @click.argument("scenario")
-@click.option("--target", help="A target.yaml; without it the reference pipeline.")
+@click.option("--target", help="A target file, or `docker`; without it the reference pipeline.")
 @click.option("--responder", default="playbook", show_default=True, help="Who answers: none, restart-all, playbook.")
 @click.option("--arm", type=click.Choice([str(arm) for arm in Arm]), help="Default: the scenario's own kind.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Default: the scenario's.")

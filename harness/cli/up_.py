@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 import click
 
 
 @click.command("up")
-@click.option("--target", help="A target.yaml; without it the reference pipeline.")
+@click.option("--target", help="A target file, or `docker`; without it the reference pipeline.")
 @click.option("--instance", default="default", show_default=True, help="Several live side by side.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=7, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Where its services are, as JSON on standard output.")
 def command(target: str | None, instance: str, seed: int, as_json: bool) -> int:
     """Bring a target up. Idempotent: what runs already stays as it is."""
     from harness.plugin import Driver, load
-    from harness.spec.find import reference_target
+    from harness.spec.find import find_target
     from harness.spec.load import load_target
 
-    described = load_target(Path(target) if target is not None else reference_target())
+    described = load_target(find_target(target))
     driver: Driver = load("target", described.spec.driver)
     began = time.monotonic()
     opened = driver.open(described.spec, folder=described.folder, instance=instance, seed=seed)
@@ -38,5 +37,5 @@ def command(target: str | None, instance: str, seed: int, as_json: bool) -> int:
         return 0
     for name, url in urls.items():
         click.echo(f"{name:20} {url}")
-    click.echo(f"up in {took_s:.1f} s; end it with: drill down --instance {instance}", err=True)
+    click.echo(f"up in {took_s:.1f} s; end it with: drill down --driver {driver.name} --instance {instance}", err=True)
     return 0

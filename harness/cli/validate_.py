@@ -13,18 +13,22 @@ from harness.errors import Exit, HarnessError, InvalidFileError
 
 @click.command("validate")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--target", help="A target.yaml that scenarios are planned against; without it the reference pipeline.")
+@click.option(
+    "--target",
+    help="A target file, or `docker`, that scenarios are planned against; without it the reference pipeline.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Problems as JSON on standard output.")
 def command(paths: tuple[Path, ...], target: str | None, as_json: bool) -> int:
     """Check scenario, playbook and target files, or folders of them; without PATHS all that come with mldrill.
 
     A scenario is also planned, so that what its target can't do shows here and not in the night.
     """
-    from harness.spec.find import PLAYBOOKS, all_scenarios, reference_target, scenarios_folder
+    from harness.spec.find import PLAYBOOKS, all_scenarios, find_target, scenarios_folder
 
     files = [file for path in paths for file in (_inside(path) if path.is_dir() else [path])]
     if not paths:
-        files = [*all_scenarios(), *sorted((scenarios_folder() / PLAYBOOKS).glob("*.md")), reference_target()]
+        files = [*all_scenarios(), *sorted((scenarios_folder() / PLAYBOOKS).glob("*.md"))]
+        files += [find_target("embedded"), find_target("docker")]
     problems: list[str] = []
     for file in files:
         try:
@@ -79,6 +83,8 @@ def _is_target(file: Path) -> bool:
     scenario, and says so if it isn't."""
     try:
         with file.open(encoding="utf-8") as lines:
-            return any(line.startswith(("target:", "driver:")) for line, _ in zip(lines, range(200), strict=False))
+            return any(
+                line.startswith(("target:", "driver:", "extends:")) for line, _ in zip(lines, range(200), strict=False)
+            )
     except (OSError, UnicodeDecodeError):
         return False

@@ -80,7 +80,13 @@ class Observers:
             int(self.fill(f"${{port.{alerts.sink_port}}}")) if isinstance(alerts.sink_port, str) else alerts.sink_port
         )
         active = self.fill(alerts.active) if alerts.active else None
-        self._pager = PagerSink(port=port, rules=self.plan.alerts.rules, active_url=active, put=self._put)
+        self._pager = PagerSink(
+            host=self.fill(alerts.sink_host),
+            port=port,
+            rules=self.plan.alerts.rules,
+            active_url=active,
+            put=self._put,
+        )
         self._pager.start()
         if self.plan.load is not None:
             self._load.say(msgspec.json.encode(self._load_config()))

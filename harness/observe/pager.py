@@ -36,7 +36,10 @@ Active = Mapping[frozenset[tuple[str, str]], str]
 
 
 class PagerSink:
-    """Listens on a loopback port; `put` takes the events. `active_url` gives Prometheus' `/api/v1/alerts`, if there is one."""
+    """Listens on `host`, loopback unless containers page; `put` takes the events.
+
+    `active_url` gives Prometheus' `/api/v1/alerts`, if there is one.
+    """
 
     def __init__(
         self,
@@ -45,7 +48,9 @@ class PagerSink:
         rules: tuple[PlannedRule, ...],
         active_url: str | None,
         put: Callable[[AnyEvent], None],
+        host: str = "127.0.0.1",
     ) -> None:
+        self.host = host
         self.port = port
         self.rules = {rule.name: rule for rule in rules}
         self.active_url = active_url
@@ -57,12 +62,12 @@ class PagerSink:
         self._dropped = 0
 
     def start(self) -> None:
-        """Begins to listen. Raises `EnvironmentProblem` where the port is taken."""
+        """Begins to listen. Raises `EnvironmentProblem` where the port is taken or the address isn't ours."""
         try:
-            self._server = WebhookServer(self.port, self.receive)
+            self._server = WebhookServer(self.host, self.port, self.receive)
         except OSError as error:
             raise EnvironmentProblem(
-                f"the pager sink can't listen on 127.0.0.1:{self.port}: {error.strerror}"
+                f"the pager sink can't listen on {self.host}:{self.port}: {error.strerror}"
             ) from error
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="pager").start()

@@ -1,4 +1,4 @@
-"""The HTTP server under the pager sink: takes POSTs from anybody on this host, and survives whatever they send.
+"""The HTTP server under the pager sink: takes POSTs from anybody who reaches its address, and survives whatever they send.
 
 Bodies, headers and connections are bounded. A sender that is slow on purpose can't keep real alerts out: when all
 connections are taken, the one that has been quiet for longest is closed. Nothing that a request does ends the server, and
@@ -36,11 +36,11 @@ class WebhookServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, receive: Receive) -> None:
+    def __init__(self, host: str, port: int, receive: Receive) -> None:
         self.receive = receive
         self._open: OrderedDict[Any, None] = OrderedDict()
         self._lock = threading.Lock()
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

@@ -19,6 +19,8 @@ from harness.spec.reading import shown
 
 PLAYBOOKS = "playbooks"
 _SUFFIXES = (".yaml", ".yml")
+_TARGETS = {"embedded": "target.yaml", "docker": "docker.yaml"}
+"""The reference pipeline in its forms, by name."""
 _FILES_MAX = 10_000
 _PARENTS_MAX = 3
 
@@ -35,9 +37,28 @@ def scenarios_folder() -> Path:
     return data_root() / "scenarios"
 
 
-def reference_target() -> Path:
+def find_target(name: str | None) -> Path:
+    """The file of a target: None and `embedded` are the reference pipeline, `docker` the same in containers; a path is itself.
+
+    A path has a slash or ends in .yaml. Raises `UsageError` for a name that no built-in target has.
+    """
+    if name is None:
+        return reference_target()
+    if name.endswith(_SUFFIXES) or os.sep in name:
+        return Path(name)
+    if name in _TARGETS:
+        return reference_target(_TARGETS[name])
+    if Path(name).is_file():
+        return Path(name)
+    raise UsageError(
+        f"no target is called {found(name)}{meant(name, sorted(_TARGETS), what='Known')}",
+        hint="a path to a target file ends in .yaml",
+    )
+
+
+def reference_target(file: str = "target.yaml") -> Path:
     """The description of the reference pipeline. Raises `UsageError` where the installation lacks it."""
-    path = data_root() / "fixtures" / "pipeline" / "target.yaml"
+    path = data_root() / "fixtures" / "pipeline" / file
     if not path.is_file():
         raise UsageError(
             f"the reference pipeline isn't installed: there is no {shown(path)}",

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.contract.undo import Json
+from harness.spec import extending
 from harness.spec.base import found
 from harness.spec.explain import validate, walk
 from harness.spec.markdown import read_playbook
@@ -99,7 +100,9 @@ def load_target(path: Path | str) -> LoadedTarget:
     text = read_text(path)
     place, problems = parse_yaml(text)
     if place is not None:
-        spec, wrong = validate(TargetSpec, place)
+        place, lacking = _extended(place, path)
+        problems += lacking
+        spec, wrong = validate(TargetSpec, place) if not lacking else (None, [])
         problems += wrong
         problems += _wrong_files(place, path.parent)
         if spec is not None:
@@ -107,6 +110,28 @@ def load_target(path: Path | str) -> LoadedTarget:
         if spec is not None and not problems:
             return LoadedTarget(spec, text, digest(place.value), path, path.parent.resolve())
     refuse(shown(path), problems, hint=_SCHEMA_HINT.format("target"))
+
+
+def _extended(place: Place, path: Path) -> tuple[Place, list[Problem]]:
+    """With what the file that it extends says. That file's own mistakes are raised as its own."""
+    named = place.within.get(extending.KEY)
+    if named is None:
+        return place, []
+    wrong = (
+        _wrong_file(named.value, path.parent)
+        if isinstance(named.value, str)
+        else f"`extends` is {found(named.value)}, and the name of a target file beside this one is wanted"
+    )
+    if wrong:
+        return place, [Problem(named.line, named.column, wrong)]
+    below = path.parent / named.value
+    base, problems = parse_yaml(read_text(below))
+    if base is None or problems:
+        refuse(shown(below), problems)
+    if extending.KEY in base.within:
+        return place, [Problem(named.line, named.column, f"{named.value} extends a file itself; one step is legal")]
+    load_target(below)
+    return extending.joined(base, place), []
 
 
 def digest(content: Json) -> str:

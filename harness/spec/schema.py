@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from harness.spec import extending
 from harness.spec.base import DURATION_PATTERN
 from harness.spec.playbook import Cell, FrontMatter
 from harness.spec.scenario import Scenario
@@ -26,8 +27,12 @@ def scenario_schema() -> Schema:
 
 
 def target_schema() -> Schema:
-    """Of a target file."""
-    return _finished(TargetSpec.model_json_schema(), title="A pipeline, described to mldrill")
+    """Of a target file, which is whole or names one that it extends."""
+    schema = TargetSpec.model_json_schema()
+    extends = {"type": "string", "description": "A target file beside this one; what stands here is added to it"}
+    schema["properties"] = {extending.KEY: extends, **schema["properties"]}
+    schema["anyOf"] = [{"required": [extending.KEY]}, {"required": schema.pop("required")}]
+    return _finished(schema, title="A pipeline, described to mldrill")
 
 
 def playbook_schema() -> Schema:

@@ -148,6 +148,10 @@ class AlertsSpec(Written):
     sink_port: Name | int = Field(
         default="pager", description="Reserved port (or number) at which our pager sink listens"
     )
+    sink_host: str = Field(
+        default="127.0.0.1",
+        description="Address of this host at which it listens; ${docker.host}: where containers reach it",
+    )
     active: str | None = Field(default=None, description="URL of Prometheus' /api/v1/alerts shape, for activeAt")
     fingerprint: str | None = Field(default=None, description="URL of the rules' fingerprint")
     silences: str | None = Field(default=None, description="URL of the silences")

@@ -2,15 +2,20 @@
 
 A service is at the port that it publishes, which Docker chooses anew at every start; so it is looked up each time it is
 asked for, at most a quarter of a second late. Where nothing is published, the container's own address will do on a Linux
-host. Links lead through the fault proxy where there is one.
+host. Links lead through the fault proxy where there is one. The other way, from a container to this host, leads to the address
+that the default bridge has here; where there is no such interface, as on desktops that run containers in a virtual machine,
+the engine leads `host.docker.internal` to loopback.
 """
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
+
+import psutil
 
 from harness.contract.undo import Json
 from harness.errors import EnvironmentProblem, HarnessError
@@ -21,6 +26,7 @@ from harness.target.docker.record import Record
 from harness.target.docker.selection import Found, Selection
 
 FRESH_S = 0.25
+LOOPBACK = "127.0.0.1"
 CALL_S = 3.0
 NOWHERE = ("127.0.0.1", 9)
 """Nobody listens at the discard port: what has no address is refused there, as a dead service is."""
@@ -35,6 +41,7 @@ class Addresses:
         self._listed: tuple[float, list[Found]] = (-1e9, [])
         self._listens: tuple[str, dict[str, int]] = ("", {})
         self._last: dict[str, tuple[str, int]] = {}
+        self._host = ""
 
     def listed(self) -> list[Found]:
         """The project's containers, a moment old at most."""
@@ -124,6 +131,16 @@ class Addresses:
             return self.of(self._spec.links[link].to)
         return self._where(found, listens[link]) or NOWHERE
 
+    def host(self) -> str:
+        """The address of this host at which its containers reach a listener."""
+        if not self._host:
+            network = self._daemon.bridge()
+            name = (network.get("Options") or {}).get("com.docker.network.bridge.name", "docker0")
+            here = psutil.net_if_addrs().get(name, [])
+            found = [address.address for address in here if address.family == socket.AF_INET]
+            self._host = found[0] if found else LOOPBACK
+        return self._host
+
     # --- names --------------------------------------------------------------------------------------------------------
 
     def names(self, record: Record, *, folder: str, state_dir: str) -> Mapping[str, Json]:
@@ -133,6 +150,7 @@ class Addresses:
             "seed": record.seed,
             "target_dir": folder,
             "state_dir": state_dir,
+            "docker.host": self.host(),
         }
         names |= {f"port.{name}": port for name, port in record.ports.items()}
         for name, service in self._spec.services.items():

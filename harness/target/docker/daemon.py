@@ -67,6 +67,12 @@ class Daemon:
         with asking(f"inspect {container[:12]}"):
             return dict(self.api.inspect_container(container))
 
+    def bridge(self) -> dict[str, Any]:
+        """The engine's default network; empty where it has none."""
+        with contextlib.suppress(Missing), asking("inspect the default bridge"):
+            return dict(self.api.inspect_network("bridge"))
+        return {}
+
     def update(self, container: str, resources: Mapping[str, int]) -> None:
         """Changes limits in place."""
         with asking(f"update {container[:12]}"):

@@ -18,6 +18,7 @@ from harness.spec.find import (
     data_root,
     find_playbook,
     find_scenario,
+    find_target,
     reference_target,
     scenarios_folder,
 )
@@ -76,6 +77,7 @@ def test_editors_accept_our_scenarios(path: Path) -> None:
 
 def test_editors_accept_our_target() -> None:
     jsonschema.validate(values(reference_target()), SCHEMAS["target"]())
+    jsonschema.validate(values(find_target("docker")), SCHEMAS["target"]())
 
 
 @pytest.mark.parametrize(
