@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import msgspec
 
 from harness.contract.faults import Cure, Look, PlannedFault, Prepared, Reading
 from harness.contract.undo import Json, Point, Undo, UndoOutcome
 from harness.contract.words import Action, Capability, CauseClass, Observation
-from harness.errors import UsageError
+from harness.errors import EnvironmentProblem, UsageError
 from harness.history.commands import AnyCommand
 from harness.history.events import AnyEvent, Snapshot
 from harness.history.header import Header
@@ -35,7 +35,8 @@ class ProcessReading(msgspec.Struct, frozen=True):
     """A service's process as the operating system shows it (not as the supervisor says).
 
     `state`: running, stopped (paused) or gone. `identity` changes whenever it is a new process. `stopped_share` is the
-    share of quick looks at which it was found stopped; memory is private bytes.
+    share of quick looks at which it was found stopped; memory is private bytes. `image` is the id of the image that it runs
+    from, empty where there is none.
     """
 
     state: str
@@ -44,6 +45,7 @@ class ProcessReading(msgspec.Struct, frozen=True):
     memory_bytes: int | None = None
     memory_kills: int = 0
     ready: bool | None = None
+    image: str = ""
 
 
 class ProbeReading(msgspec.Struct, frozen=True):
@@ -153,6 +155,36 @@ class Target(Protocol):
     def redacted(self) -> dict[str, Json]:
         """The target description without secrets, for the history."""
         ...
+
+
+class Containers(Protocol):
+    """What a target whose services are containers can tell besides, for the faults that need it; others leave it out.
+
+    All of it is asked of the containers and of whoever runs them, never of what was set.
+    """
+
+    def free_bytes(self, service: str, path: str) -> int:
+        """What a write of the service to this place would find room for, asked inside. Raises `EnvironmentProblem`."""
+        ...
+
+    def environment(self, service: str, variable: str) -> str | None:
+        """The variable as the service's first process has it, None where it isn't set. Raises `EnvironmentProblem`."""
+        ...
+
+    def networks(self, service: str) -> tuple[str, ...]:
+        """The networks that it is joined to now."""
+        ...
+
+    def image_id(self, image: str) -> str:
+        """What this name of an image means where the services run. Raises `EnvironmentProblem` where there is none."""
+        ...
+
+
+def containers(target: Target) -> Containers:
+    """The target's readings of its containers. Raises `EnvironmentProblem` where it has none."""
+    if not all(hasattr(target, name) for name in ("free_bytes", "environment", "networks", "image_id")):
+        raise EnvironmentProblem(f"target '{target.spec.target}' ({target.spec.driver}) tells nothing of containers")
+    return cast(Containers, target)
 
 
 class Driver(Protocol):

@@ -1,4 +1,4 @@
-"""Processes: killed, or stopped in the middle of what they do.
+"""Processes: killed, stopped for good, or halted in the middle of what they do.
 
 The witness looks at the process as the operating system shows it. That it runs and that it does its job again are two
 things: `healthy` is the second.
@@ -142,5 +142,50 @@ class Pause:
         return [], after
 
 
+class Stop:
+    """The service goes down and stays down until somebody starts it: no supervisor has it back, as after an operator's stop.
+
+    Unlike a kill it is not over in a moment, so the process alone shows it; which process runs afterwards is all the same.
+    """
+
+    declaration = FaultDeclaration(
+        name="service.stop",
+        summary="a service is stopped and stays down until it is started",
+        needs=frozenset({Capability.KILL}),
+        arguments=(_SERVICE,),
+        dose="",
+        cure=Cure(kind=CureKind.STATE),
+        cause=CauseClass.PROCESS,
+        rows=("P4", "F1"),
+    )
+
+    def plan(self, fault: PlannedFault, inventory: Inventory) -> PlannedFault:
+        """Its name was checked."""
+        return _planned(fault, f"{fault.arguments['service']} stopped")
+
+    def prepare(self, fault: PlannedFault, target: Target) -> Prepared:
+        """It must run now."""
+        service = fault.arguments["service"]
+        _running(target, service)
+        return Prepared(undos=points.undos(fault, target, [(Point(PointKind.PROCESS, service), "down")]))
+
+    def inject(self, fault: PlannedFault, prepared: Prepared, target: Target) -> dict[str, Json]:
+        """Stops it."""
+        return points.inject(prepared, target)
+
+    def witness(self, fault: PlannedFault, prepared: Prepared, target: Target, memory: dict[str, Any]) -> Reading:
+        """Present while there is no process."""
+        reading = target.process(fault.arguments["service"])
+        effect = Effect.PRESENT if reading.state == GONE else Effect.ABSENT
+        return Reading(effect, _detail(reading), healthy=reading.ready if effect is Effect.ABSENT else False)
+
+    def receipts(
+        self, fault: PlannedFault, prepared: Prepared, target: Target, *, after: int
+    ) -> tuple[list[tuple[str, list[str]]], int]:
+        """No records are damaged."""
+        return [], after
+
+
 KILL = Kill()
 PAUSE = Pause()
+STOP = Stop()

@@ -37,6 +37,11 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
     "link.cut": [{"link": "gateway-features"}],
     "process.kill": [{"service": "features"}, {"service": "features", "down": True}],
     "process.pause": [{"service": "features"}],
+    "service.stop": [{"service": "features"}],
+    "disk.fill": [
+        {"service": "features", "path": "/state", "free": 65536},
+        {"service": "features", "path": "/state", "free": 0},
+    ],
     "cpu.withhold": [{"service": "features", "share": 0.7}, {"role": "serving", "share": 0.4}],
     "memory.limit": [{"role": "serving", "limit": 100 * 2**20}],
     "job.fail": [{"service": "features"}],

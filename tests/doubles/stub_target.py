@@ -2,7 +2,8 @@
 that follow from what stands, so that faults, witnesses and undos can be tried in microseconds.
 
 It behaves as a pipeline would as far as faults can tell: replicas answer with the version that the alias names, a tap
-damages what the gateway receives, a killed process comes back after a second as another one, a job runs every second.
+damages what the gateway receives, a killed process comes back after a second as another one, a job runs every second. Its
+services are containers too, on one network, with a volume each; a new image or environment ends the process and begins another.
 
 Failure modes, each switchable at any time: `without_effect` (what is set from now on has no effect, though `get` shows it),
 `unreadable` (the victims can't be read), `refusing` (setting is refused), `undo_failures` (so many undos fail).
@@ -37,6 +38,12 @@ ROUND_TRIP_S = 0.004
 OWN_BYTES = 40 * 2**20
 """Private memory of a service; a replica that serves a heavy version holds `HEAVY_BYTES` more."""
 HEAVY_BYTES = 200 * 2**20
+NETWORK = "pipeline"
+JOINED: Json = {"aliases": []}
+VOLUME_BYTES = 64 * 2**20
+"""Every service has such a volume at /state; of it, its own files take `FILES_BYTES`."""
+FILES_BYTES = 4 * 2**20
+IMAGES = ("pipeline:1", "pipeline:2", "pipeline:3")
 DEFAULTS: Mapping[PointKind, Json] = {
     PointKind.PROCESS: "running",
     PointKind.CPU: None,
@@ -44,6 +51,11 @@ DEFAULTS: Mapping[PointKind, Json] = {
     PointKind.TOXIC: None,
     PointKind.LINK_UP: True,
     PointKind.TAP: None,
+    PointKind.NETWORK: JOINED,
+    PointKind.PARTITION: {NETWORK: JOINED},
+    PointKind.DISK: 0,
+    PointKind.IMAGE: IMAGES[0],
+    PointKind.ENV: None,
 }
 SETTINGS: Mapping[str, Json] = {"features/job_fail": "", "source/regime": "baseline", "source/magnitude": 1.0}
 CALL = {"url": "http://127.0.0.1:1"}
@@ -99,7 +111,7 @@ SPEC = TargetSpec.model_validate(
         },
     }
 )
-CAPABILITIES = frozenset(Capability) - {Capability.FILL_DISK, Capability.CLOCK}
+CAPABILITIES = frozenset(Capability) - {Capability.CLOCK}
 
 
 def inventory(spec: TargetSpec = SPEC, *, capabilities: frozenset[Capability] = CAPABILITIES) -> Inventory:
@@ -194,6 +206,8 @@ class StubTarget:
             if point.where not in SETTINGS:
                 raise UsageError(f"no setting '{point.where}'. Known: {', '.join(SETTINGS)}")
             return SETTINGS[point.where]
+        if point.kind is PointKind.DISK and not point.where.endswith("/state"):
+            raise UsageError(f"{point.where} is no volume of limited size")
         return DEFAULTS[point.kind]
 
     def _supervise(self) -> None:
@@ -309,6 +323,8 @@ class StubTarget:
         self.operate(point, value)
 
     def _apply(self, point: Point, value: Json) -> None:
+        if point.kind in (PointKind.IMAGE, PointKind.ENV):
+            self._die(point.where.partition("/")[0], reason="exit", asked=True)  # another container in its place
         if point.kind is not PointKind.PROCESS:
             return
         if value in ("killed", "down"):
@@ -349,10 +365,44 @@ class StubTarget:
             memory_bytes=self._memory(service),
             memory_kills=process.memory_kills,
             ready=not paused,
+            image=self.image_id(self._at(PointKind.IMAGE, service)),
         )
+
+    def _runs(self, service: str) -> None:
+        self._readable()
+        if self._processes[service].died_ns is not None:
+            raise EnvironmentProblem(f"service '{service}' is down")
+
+    def free_bytes(self, service: str, path: str) -> int:
+        self._runs(service)
+        return max(0, VOLUME_BYTES - FILES_BYTES - int(self._at(PointKind.DISK, f"{service}/{path.strip('/')}")))
+
+    def environment(self, service: str, variable: str) -> str | None:
+        self._runs(service)
+        value = self._at(PointKind.ENV, f"{service}/{variable}")
+        return None if value is None else str(value)
+
+    def networks(self, service: str) -> tuple[str, ...]:
+        return () if self._at(PointKind.NETWORK, f"{service}/{NETWORK}") is None else (NETWORK,)
+
+    def image_id(self, image: str) -> str:
+        if image not in IMAGES:
+            raise EnvironmentProblem(f"no image {image}")
+        return f"sha256:{IMAGES.index(image)}"
+
+    def _lost(self, link: str) -> str:
+        """Why nothing comes through a link, however it is itself; empty where something does."""
+        found = self._spec.links[link]
+        ends = (found.from_, found.to)
+        dead = any(end in self._processes and self._processes[end].died_ns is not None for end in ends)
+        off = any(self._at(PointKind.NETWORK, f"{end}/{NETWORK}") is None for end in ends)
+        parted = any(self._at(PointKind.PARTITION, "|".join(pair)) is None for pair in (ends, ends[::-1]))
+        return "connection refused" if dead else "no route" if off else "no answer in time" if parted else ""
 
     def probe(self, link: str) -> ProbeReading:
         self._readable()
+        if why := self._lost(link):
+            return ProbeReading(answered=False, seconds=0.001, error=why)
         if not self._at(PointKind.LINK_UP, link):
             return ProbeReading(answered=False, seconds=0.001, error="connection refused")
         seconds = ROUND_TRIP_S + 0.001 * fraction(self.seed, "probe", self._steps)

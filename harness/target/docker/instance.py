@@ -20,9 +20,9 @@ from harness.history.events import Snapshot
 from harness.plugin import ProbeReading, ProcessReading
 from harness.spec.target import TargetSpec
 from harness.target import calls, declared, http, links, readings, snapshots
-from harness.target.docker import compose, life, lifecycle, limits, looks, neighbour, operator, record
+from harness.target.docker import compose, inside, life, lifecycle, limits, looks, neighbour, operator, record
 from harness.target.docker.addresses import Addresses
-from harness.target.docker.daemon import Daemon, Missing
+from harness.target.docker.daemon import Daemon, Missing, asking
 from harness.target.docker.deaths import Deaths
 from harness.target.docker.points import Points
 from harness.target.docker.record import Limits, limits_of
@@ -261,6 +261,19 @@ class DockerTarget:
                     return str(value).rstrip("/")
         port = self.addresses.listens().get(link)
         return None if port is None else f"http://{docker_of(self._spec).proxy}:{port}"
+
+    def free_bytes(self, service: str, path: str) -> int:
+        return inside.free_bytes(self.daemon, self.selection.find(service).id, path)
+
+    def environment(self, service: str, variable: str) -> str | None:
+        return inside.environment(self.daemon, self.selection.find(service).id, variable)
+
+    def networks(self, service: str) -> tuple[str, ...]:
+        return tuple(self.points.networks.all_of(self.selection.find(service).id))
+
+    def image_id(self, image: str) -> str:
+        with asking(f"find image {image}"):
+            return str(self.daemon.api.inspect_image(image)["Id"])
 
     def models_of(self, service: str) -> tuple[str, ...]:
         """The models of which this service is a replica."""

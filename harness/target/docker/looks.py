@@ -49,11 +49,17 @@ def look(
     """Takes some 10 ms where the daemon is on this host."""
     state = life.state_of(inspected)
     identity = life.identity_of(inspected)
+    image = str(inspected["Image"])
     if state == life.DOWN or not identity:
-        return ProcessReading(state="gone", memory_kills=memory_kills, ready=False)
+        return ProcessReading(state="gone", memory_kills=memory_kills, ready=False, image=image)
     if state == life.PAUSED:
         return ProcessReading(
-            state="stopped", identity=identity, stopped_share=1.0, memory_kills=memory_kills, ready=False
+            state="stopped",
+            identity=identity,
+            stopped_share=1.0,
+            memory_kills=memory_kills,
+            ready=False,
+            image=image,
         )
     throttled, held = counters.read(daemon, inspected)
     return ProcessReading(
@@ -63,6 +69,7 @@ def look(
         memory_bytes=held,
         memory_kills=memory_kills,
         ready=is_ready(inspected, ready_url),
+        image=image,
     )
 
 
