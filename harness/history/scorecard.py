@@ -100,7 +100,7 @@ class Moments(msgspec.Struct, frozen=True):
 
 
 class BadMinutes(msgspec.Struct, frozen=True):
-    """Bad-minutes by kind, from impact to recovery or the end: 1 is a minute in which all planned traffic was ill served.
+    """Bad-minutes by kind, from the zero to the run's end: 1 is a minute in which all planned traffic was ill served.
 
     `corrupt_rows` are minutes' worth of planned traffic, and not in `total`. None: not observed.
     """
@@ -186,7 +186,10 @@ class FaultResult(msgspec.Struct, frozen=True):
 
 
 class Scorecard(msgspec.Struct, frozen=True):
-    """The score of one run: a pure function of its history."""
+    """The score of one run: a pure function of its history.
+
+    `bad_samples`: objective -> samples that missed it, from the zero to the run's end; also those too few to be an impact.
+    """
 
     schema: int
     verdict: Verdict
@@ -215,5 +218,6 @@ class Scorecard(msgspec.Struct, frozen=True):
     exit: int
     history_sha256: str
     scorer: str
+    bad_samples: dict[str, int] = {}
     harness_lag_s: float | None = None
     torn: bool = False

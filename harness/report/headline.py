@@ -8,6 +8,7 @@ from harness.contract.words import Arm
 from harness.history.scorecard import Answer, Scorecard, Time, Verdict
 from harness.report import words
 from harness.report.words import NS, plain, seconds
+from harness.score.objectives import short_harm
 from harness.spec.plan import Plan
 
 MEANS = {
@@ -48,7 +49,7 @@ def sentence(plan: Plan, card: Scorecard) -> str:
         return _failed(card)
     if plan.arm is not Arm.FAULT:
         what = "a benign change" if plan.arm is Arm.DECOY else "nothing injected"
-        return f"With {what}, nothing paged, nobody changed anything and objectives held."
+        return f"With {what}, nothing paged, nobody changed anything and objectives held.{_short_harm(card)}"
     at = card.moments
     told = []
     if card.times.ttd.value_s is not None and not card.times.ttd.censored:
@@ -56,7 +57,13 @@ def sentence(plan: Plan, card: Scorecard) -> str:
     for word, t_ns in (("mitigated", at.t_mitig), ("recovered", at.t_recover)):
         if t_ns is not None and at.t_active_from is not None:
             told.append(f"{word} after {seconds((t_ns - at.t_active_from) / NS)}")
-    return f"All {len(card.criteria)} criteria met: {', '.join(told) or 'as expected'}."
+    return f"All {len(card.criteria)} criteria met: {', '.join(told) or 'as expected'}.{_short_harm(card)}"
+
+
+def _short_harm(card: Scorecard) -> str:
+    """Harm beside which no objective counts as lost: a sentence of its own, where there was any."""
+    told = short_harm(card.bad_samples) if card.moments.t_impact is None else ""
+    return f" The prober saw {told}." if told else ""
 
 
 def _failed(card: Scorecard) -> str:

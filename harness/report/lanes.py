@@ -6,16 +6,17 @@ pointer and a screen reader what it is.
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 import msgspec
 from markupsafe import Markup
 
-from harness.contract.words import Arm, Severity
+from harness.contract.words import Arm, Severity, SliKind
 from harness.report.drawing import Rows, element, group, label, line, rectangle, text_width, title
 from harness.report.scene import AlertBar, Scene
 from harness.report.telling import Happening, Lane
 from harness.report.words import NS, clock, plain, seconds
+from harness.score.objectives import short_harm
 
 ROW = 19.0
 PAD = 7.0
@@ -129,7 +130,7 @@ def _impact(scene: Scene) -> Block:
     at = scene.card.moments
     mid = PAD + ROW / 2
     if at.t_impact is None:
-        plot = label(2, mid + 4, "no objective was lost", class_="quiet")
+        plot = _short_harm(scene, mid)
     else:
         x0, x1 = scene.scale.x(at.t_impact), scene.scale.x(at.t_mitig or at.t_end or scene.end_ns)
         until = f"{clock(at.t_mitig - scene.zero_ns)} s" if at.t_mitig is not None else "the end"
@@ -138,6 +139,30 @@ def _impact(scene: Scene) -> Block:
             x0, x1, mid, "objectives lost", scene.scale.width
         )
     return Block(2 * PAD + ROW, side_name("Impact", PAD + 14), plot, "impact")
+
+
+def _short_harm(scene: Scene, mid: float) -> Markup:
+    """No impact: thin bars where samples were bad nevertheless, each until the next sample, and words for it."""
+    told = short_harm(scene.card.bad_samples)
+    if not told:
+        return label(2, mid + 4, "no objective was lost", class_="quiet")
+    objectives = {sli.kind: sli for sli in scene.plan.slis}
+    end_ns = scene.card.moments.t_end or scene.end_ns
+    bars, last = [], 0.0
+    for sample, following in zip_longest(scene.samples, scene.samples[1:]):
+        until_ns = min(following.t_ns, end_ns) if following is not None else end_ns
+        missed = [
+            kind
+            for kind, value in sample.values.items()
+            if value is not None and kind in objectives and not objectives[SliKind(kind)].good(value)
+        ]
+        if missed and scene.zero_ns <= sample.t_ns <= end_ns:
+            x0, last = scene.scale.x(sample.t_ns), scene.scale.x(until_ns)
+            at = clock(sample.t_ns - scene.zero_ns)
+            bars.append(rectangle(x0, last, mid - 3, 6, class_="bad", told=f"{at} s: missed {', '.join(missed)}"))
+    fits = last + 7 + text_width(told) <= scene.scale.width
+    words = label(last + 7, mid + 4, told, class_="quiet") if fits else label(2, mid + 4, told, class_="quiet")
+    return Markup("").join([*bars, words])
 
 
 def _alerts(scene: Scene) -> Block:

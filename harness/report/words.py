@@ -99,8 +99,10 @@ def bad_minutes_text(card: Scorecard) -> str:
         return NOT_OBSERVED
     kinds = {"errors": bad.errors, "slow": bad.slow, "wrong": bad.wrong, "stale": bad.stale}
     told = ", ".join(f"{name} {NOT_OBSERVED if value is None else number(value)}" for name, value in kinds.items())
+    samples = "".join(f", {kind} {count}" for kind, count in card.bad_samples.items())
+    counted = f"; bad samples: {samples[2:]}" if samples else ""
     rows = "" if bad.corrupt_rows is None else f"; corrupt rows written: {number(bad.corrupt_rows)}"
-    return f"{number(bad.total)} request-minutes ({told}){rows}"
+    return f"{number(bad.total)} request-minutes ({told}){counted}{rows}"
 
 
 def debt_text(card: Scorecard) -> str:

@@ -1,4 +1,8 @@
-"""Bad-minutes by kind: how much of what users were offered went wrong, from impact to recovery or the run's end.
+"""Bad-minutes by kind: how much of what users were offered went wrong, from the zero to the run's end.
+
+It counts harm and detects nothing, so every bad sample counts, also those that are too few to be an impact. Rejected: from
+impact to recovery, which called a harm of two samples none at all; where there is an impact and all is well after the
+recovery, both windows give the same.
 
 A kind's deficit at a sample is the share of traffic it spoils, and 0 while its objective is met: `errors` what wasn't
 answered, `slow` what was answered beyond the latency objective, `wrong` what was answered wrongly (golden requests, or
@@ -23,19 +27,18 @@ def bad_minutes_of(
     evidence: Evidence,
     damaged: Mapping[int, frozenset[str] | None],
     *,
-    impact_ns: int | None,
+    from_ns: int | None,
     until_ns: int,
 ) -> BadMinutes:
-    """The bad-minutes of a run; a kind whose objectives aren't declared or were never sampled is None."""
+    """The bad-minutes of a run; None: a kind whose objectives aren't declared or were never sampled, or nothing to count from."""
     plan = evidence.plan
     slis = {sli.kind: sli for sli in plan.slis}
     offered = Offered(
         ((load.t_ns - load.res_ns, load.t_ns, load.scheduled) for load in evidence.loads),
         nominal_per_s=plan.load.rate if plan.load is not None else None,
     )
-    start_ns = impact_ns if impact_ns is not None else until_ns
-    window = [sample for sample in evidence.samples if start_ns <= sample.t_ns <= until_ns]
-    sampled = bool(evidence.samples)
+    window = [s for s in evidence.samples if from_ns is not None and from_ns <= s.t_ns <= until_ns]
+    sampled = bool(window)
     minutes = minutes_each([sample.t_ns for sample in window], to_ns=until_ns, offered=offered)
     kinds: dict[str, float | None] = {}
     sums = [0.0] * len(window)

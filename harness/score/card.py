@@ -27,7 +27,7 @@ from harness.score.rounding import rounded
 from harness.score.times import times
 from harness.score.verdict import exit_code, verdict
 
-SCORER = "mldrill score 2"
+SCORER = "mldrill score 3"
 """Changes whenever the same history would get another scorecard."""
 
 
@@ -84,9 +84,10 @@ def _scored(history: Recording) -> Scorecard:
             bad_minutes=bad_minutes_of(
                 evidence,
                 damaged,
-                impact_ns=impact.at_ns,
-                until_ns=at.t_recover if at.t_recover is not None else evidence.ended_ns,
+                from_ns=zero_ns,
+                until_ns=evidence.ended_ns,
             ),
+            bad_samples={str(kind): count for kind, count in impact.bad.items()},
             debt=owed.items,
             collateral=side,
             conformance=conformance(evidence, page_ns=at.t_page),

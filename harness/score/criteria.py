@@ -57,7 +57,7 @@ def fault_criteria(
             within_s = plan.mitigate.within_s
             state = spared(impact, recovery.repaired, evidence, zero_ns=active.from_ns, within_s=within_s)
             if state.at_ns is not None:
-                state = msgspec.structs.replace(state, why="no objective was ever lost")
+                state = msgspec.structs.replace(state, why=impact.short or "no objective was ever lost")
         criteria.append(_limit("mitigate", state, plan.mitigate.within_s, zero))
     if plan.recover is not None:
         state = recovery.recovered or Reached(None, why="the cause is beyond the operator")
@@ -149,4 +149,5 @@ def _objectives_hold(impact: Impact, *, declared: bool) -> Criterion:
         return Criterion(name, Answer.NOT_OBSERVED, f"could not be read: {', '.join(impact.unknown)}", "")
     if not declared or impact.samples == 0:
         return Criterion(name, Answer.NOT_OBSERVED, "no objective was sampled", "")
-    return Criterion(name, Answer.MET, f"no objective was lost in {impact.samples} samples", "")
+    few = f"; {impact.short}" if impact.short else ""
+    return Criterion(name, Answer.MET, f"no objective was lost in {impact.samples} samples{few}", "")

@@ -2,18 +2,19 @@
 
 What always holds: a value that is missing is never good. It is *unknown*, which breaks a recovery and starts no impact. Where
 nothing answered at all, latency and correctness are unknown, and the impact is the availability's. A stretch without samples
-is unknown for every objective: that nothing was lost can be said only of what was watched.
+is unknown for every objective: that nothing was lost can be said only of what was watched. Bad samples that are too few to be
+an impact are counted and said: they are harm, though no objective was lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
 from harness.contract.words import SliKind
 from harness.history.events import Sample
-from harness.measure.folds import onset
+from harness.measure.folds import IMPACT_K, IMPACT_M, onset
 from harness.measure.onset import Look
 from harness.score.evidence import NS
 from harness.spec.plan import Plan
@@ -37,7 +38,8 @@ class Judged(msgspec.Struct, frozen=True):
 class Impact(msgspec.Struct, frozen=True):
     """Whether and when an objective was lost, and which; `res_ns`: how much earlier it may have been.
 
-    `unknown` names SLIs that couldn't be read k of m times, or for too long at a stretch.
+    `unknown` names SLIs that couldn't be read k of m times, or for too long at a stretch. `bad`: how many samples missed each
+    objective, of those that any did.
     """
 
     at_ns: int | None
@@ -45,6 +47,12 @@ class Impact(msgspec.Struct, frozen=True):
     unknown: tuple[SliKind, ...]
     samples: int
     res_ns: int = 0
+    bad: dict[SliKind, int] = {}
+
+    @property
+    def short(self) -> str:
+        """The harm where no objective was lost, in words; empty where none was seen, or where one was lost."""
+        return short_harm(self.bad) if self.at_ns is None else ""
 
 
 def judged(plan: Plan, samples: Iterable[Sample]) -> tuple[Judged, ...]:
@@ -77,11 +85,15 @@ def impact(plan: Plan, samples: Iterable[Judged], *, from_ns: int, to_ns: int) -
     window = [sample for sample in samples if from_ns <= sample.t_ns <= to_ns]
     found: dict[SliKind, int] = {}
     unknown: list[SliKind] = []
+    bad: dict[SliKind, int] = {}
     unwatched = bool(window) and _silent(window, from_ns=from_ns, to_ns=to_ns, gap_s=GAP_SAMPLES * plan.sample_every_s)
     for column, sli in enumerate(plan.slis):
         lost_ns = onset((sample.t_ns, sample.bad[column]) for sample in window)
         if lost_ns is not None:
             found[sli.kind] = lost_ns
+        count = sum(sample.bad[column] is True for sample in window)
+        if count:
+            bad[sli.kind] = count
         missing = onset((sample.t_ns, sample.bad[column] is None) for sample in window)
         if missing is not None or unwatched:
             unknown.append(sli.kind)
@@ -92,7 +104,19 @@ def impact(plan: Plan, samples: Iterable[Judged], *, from_ns: int, to_ns: int) -
         unknown=tuple(unknown),
         samples=len(window),
         res_ns=0 if at_ns is None else _since_the_one_before(window, at_ns, from_ns=from_ns),
+        bad=bad,
     )
+
+
+def short_harm(bad: Mapping[SliKind, int] | Mapping[str, int]) -> str:
+    """`2 bad samples of correctness, 1 of latency, not long enough to count (3 of 5)`; empty where there are none."""
+    counted = [(count, str(kind)) for kind, count in bad.items()]
+    if not counted:
+        return ""
+    (first, kind), *others = counted
+    told = [f"{first} bad {'sample' if first == 1 else 'samples'} of {kind}"]
+    told += [f"{count} of {other}" for count, other in others]
+    return f"{', '.join(told)}, not long enough to count ({IMPACT_K} of {IMPACT_M})"
 
 
 def _silent(window: list[Judged], *, from_ns: int, to_ns: int, gap_s: float) -> bool:

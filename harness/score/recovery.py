@@ -5,7 +5,8 @@ reading after its first own heal is looked at. Rejected: one good sample, a clea
 
 Without an impact there is nothing to mitigate: `mitigated` is then None and `spared` says from when to when users were
 watched without losing anything. That is the best outcome where it was watched long enough or the cause was gone; a run that
-was claimed resolved before the harm could show proves nothing, and the criterion stays undecided.
+was claimed resolved before the harm could show proves nothing, and the criterion stays undecided. Harm too short to be an
+impact is nothing to mitigate either, but nobody has recovered before its last bad sample is over.
 
 A cause counts as gone where every fault's witness is clear: for a `state` cure by whatever changed the state, for an
 `action` cure only from that action on, for an `external` one never.
@@ -56,6 +57,8 @@ def recovery(
         return Recovery(mitigated, None, None)
     back = None if impact.at_ns is None else _mitigated(evidence, samples, impact.at_ns, hold_s=hold_s)
     users = back if back is not None else spared(impact, repaired, evidence, zero_ns=zero_ns, within_s=0.0)
+    if back is None and users.at_ns is not None:
+        users = _unharmed(samples, impact, zero_ns=zero_ns, until_ns=evidence.ended_ns)
     parts = {"objectives": users, "cause": repaired, "debt": debt.reached, "safeguards": safeguards}
     whole = together((name, part) for name, part in parts.items() if part is not None)
     return Recovery(mitigated, repaired, whole)
@@ -72,6 +75,18 @@ def spared(impact: Impact, repaired: Reached | None, evidence: Evidence, *, zero
     if not gone and evidence.ended_ns < zero_ns + round(within_s * NS):
         return Reached(None, maybe_ns=zero_ns, why="the run ended before harm could show, with the cause still there")
     return Reached(zero_ns, 0, zero_ns)
+
+
+def _unharmed(samples: tuple[Judged, ...], impact: Impact, *, zero_ns: int, until_ns: int) -> Reached:
+    """Without an impact: from `zero_ns` on, or from the first sample that met all objectives after the last that didn't."""
+    window = [sample for sample in samples if zero_ns <= sample.t_ns <= until_ns]
+    bad = [sample for sample in window if sample.good is False]
+    if not bad:
+        return Reached(zero_ns, 0, zero_ns)
+    good_ns = next((sample.t_ns for sample in window if sample.good and sample.t_ns > bad[-1].t_ns), None)
+    if good_ns is None:
+        return Reached(None, maybe_ns=bad[-1].t_ns, why=f"{impact.short}, and none was seen to be good after them")
+    return Reached(good_ns, good_ns - max(zero_ns, bad[-1].t_ns - bad[-1].res_ns), good_ns)
 
 
 def _mitigated(evidence: Evidence, samples: tuple[Judged, ...], impact_ns: int, *, hold_s: float) -> Reached:

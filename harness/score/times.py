@@ -45,6 +45,8 @@ def times(evidence: Evidence, at: Moments, *, detected: Detection, impact: Impac
     def span(zero: int | None, zero_res: int, end: End, why_no_zero: str, floor_s: float | None = None) -> Time:
         return _span(evidence, zero, zero_res, end, why_no_zero=why_no_zero, floor_s=floor_s)
 
+    unhurt = impact.short or "no objective was lost"
+    nothing = End(None, why=impact.short or f"{unhurt}: there was nothing to mitigate", censors=False)
     undetected = "nobody noticed, so there is no zero"
     detected_at, detected_res = (at.t_detect, detected.res_ns) if expects else (None, 0)
     zero = active if expects else None
@@ -55,17 +57,16 @@ def times(evidence: Evidence, at: Moments, *, detected: Detection, impact: Impac
         tta=span(at.t_page, page_end.res_ns, End(at.t_ack, 0, "nobody acknowledged"), "no page that qualifies"),
         tte=span(at.t_ack, 0, End(at.t_engage, 0, "nobody looked at evidence"), "nobody acknowledged"),
         ttl=span(detected_at, detected_res, End(at.t_loc, 0, "no diagnosis earned credit"), undetected),
-        ttm=span(detected_at, detected_res, _end(recovery.mitigated if recovery else None, NOTHING), undetected),
+        ttm=span(detected_at, detected_res, _end(recovery.mitigated if recovery else None, nothing), undetected),
         ttrepair=span(detected_at, detected_res, _end(recovery.repaired if recovery else None, EXTERNAL), undetected),
         ttr=span(zero, width, _end(recovery.recovered if recovery else None, EXTERNAL), no_zero),
         sense=span(zero, width, known_cond, no_zero),
         hold=span(at.t_cond, error, known_fire, "the monitoring doesn't say"),
         deliver=span(at.t_fire, error, page_end, "the monitoring doesn't say"),
-        lead=span(at.t_impact, impact.res_ns, detect, "no objective was lost") if expects else Time(reason=no_zero),
+        lead=span(at.t_impact, impact.res_ns, detect, unhurt) if expects else Time(reason=no_zero),
     )
 
 
-NOTHING = End(None, why="no objective was lost: there was nothing to mitigate", censors=False)
 EXTERNAL = End(None, why="the cause is beyond the operator: only mitigation is scored", censors=False)
 
 

@@ -16,7 +16,7 @@ from harness.history import events as e
 from harness.history.lines import encode_line
 from harness.history.reader import read
 from harness.score import encode, score
-from tests.golden.build import BASELINE, GOOD, Story, bad_model, control, fault, ns, plan
+from tests.golden.build import BASELINE, GOOD, WRONG, Story, bad_model, control, fault, ns, plan
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "golden"
 
@@ -41,6 +41,15 @@ def external() -> Story:
     )
 
 
+def too_short() -> Story:
+    """Two bad samples: harm, but no impact; all else as it should be."""
+    return (
+        bad_model(impact=False)
+        .without(lambda event: isinstance(event, e.Sample) and ns(4.5) <= event.t_ns < ns(5.5))
+        .samples(4.5, 5.5, WRONG)
+    )
+
+
 STORIES: dict[str, Callable[[], Story]] = {
     "well-answered": bad_model,
     "nobody-answers": lambda: bad_model(responds=False, end_at=36.0, reason=EndReason.BUDGET),
@@ -51,6 +60,7 @@ STORIES: dict[str, Callable[[], Story]] = {
     "aborted": lambda: bad_model(responds=False, end_at=9.0, reason=EndReason.STOP_CONDITION),
     "quarantined": quarantined,
     "external": external,
+    "too-short": too_short,
 }
 
 

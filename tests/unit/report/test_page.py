@@ -198,3 +198,14 @@ def test_a_run_that_broke_off_has_a_page_too():
 
 def test_a_history_without_events_has_a_page_too():
     assert "ENV_ERROR" in page_of(build.Story().history())
+
+
+def test_harm_too_short_to_be_an_impact_is_said_and_drawn() -> None:
+    """In the sentence, among the figures, in the lane, and as bars where it was."""
+    page = page_of(read(next(path for path in GOLDEN if path.stem == "too-short")))
+    said = "2 bad samples of correctness, 2 of decision-quality, not long enough to count (3 of 5)"
+    assert f"The prober saw {said}." in page
+    assert page.count(said) >= 5
+    assert page.count("missed correctness, decision-quality</title>") == 2
+    assert "no objective was lost" not in page
+    assert "bad samples: correctness 2, decision-quality 2" in page

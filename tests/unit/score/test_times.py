@@ -12,7 +12,7 @@ from harness.history import events as e
 from harness.history.scorecard import Answer, Criterion, Scorecard, Time
 from harness.score import score
 from harness.spec.plan import PlannedDetect, PlannedLimit
-from tests.golden.build import BASELINE, GOOD, WRONG, Story, bad_model, fault, ns, plan
+from tests.golden.build import BASELINE, GOOD, WRONG, Story, bad_model, control, fault, ns, plan
 
 BUDGET = EndReason.BUDGET
 
@@ -222,6 +222,42 @@ def test_but_a_claim_before_harm_could_show_proves_nothing() -> None:
     assert criterion(early, "mitigate").answer is Answer.NOT_OBSERVED
 
 
+def short(kinds: dict[str, float], start: float, stop: float) -> Story:
+    """The drill with a harm of its own length instead of its own harm: too few samples to be an impact."""
+    story = bad_model(impact=False).without(
+        lambda event: isinstance(event, e.Sample) and ns(start) <= event.t_ns < ns(stop)
+    )
+    return story.samples(start, stop, GOOD | kinds)
+
+
+def test_harm_too_short_to_be_an_impact_is_told_as_harm() -> None:
+    scored = card(short({"correctness": 0.4}, 9.0, 10.0))
+    said = "2 bad samples of correctness, not long enough to count (3 of 5)"
+    assert (scored.moments.t_impact, scored.bad_samples) == (None, {"correctness": 2})
+    assert (scored.times.ttm.reason, scored.times.lead.reason) == (said, said)
+    mitigate = next(one for one in scored.criteria if one.name == "mitigate")
+    assert mitigate.answer is Answer.MET
+    assert mitigate.reason.endswith(said)
+
+
+def test_nobody_has_recovered_before_the_last_bad_sample_is_over() -> None:
+    """All else is well by 10.1; the bad sample is that of 11.0, which began at 10.98, the next good one that of 11.5."""
+    scored = card(short({"correctness": 0.4}, 11.0, 11.5))
+    assert scored.times.ttr.value_s == 7.5
+    assert scored.times.ttr.resolution_s == pytest.approx(0.2 + 0.52)
+    to_the_end = short({"correctness": 0.4}, 12.5, 13.5)
+    assert criterion(to_the_end, "recover").answer is Answer.NOT_OBSERVED
+
+
+def test_a_control_with_a_bad_sample_holds_and_says_so() -> None:
+    story = control().without(lambda event: isinstance(event, e.Sample) and event.t_ns == ns(8.0))
+    scored = card(story.samples(8.0, 8.5, GOOD | {"availability": 0.5, "latency": None}, ok=4))
+    held = next(one for one in scored.criteria if one.name == "objectives hold")
+    assert held.answer is Answer.MET
+    assert held.reason.endswith("; 1 bad sample of availability, not long enough to count (3 of 5)")
+    assert scored.bad_minutes.errors == pytest.approx(0.5 * 0.5 / 60, rel=1e-5)
+
+
 # --- repair ---------------------------------------------------------------------------------------------------------
 
 
@@ -309,7 +345,12 @@ def test_with_several_faults_the_first_counts_for_the_zero_and_all_for_the_repai
 # --- bad-minutes ----------------------------------------------------------------------------------------------------
 
 
-def test_bad_minutes_run_from_impact_to_recovery() -> None:
+def test_bad_minutes_count_every_bad_sample_also_those_too_few_to_be_an_impact() -> None:
+    bad = card(short({"correctness": 0.4}, 9.0, 10.0)).bad_minutes
+    assert bad.wrong == pytest.approx(1.0 * 5 / 8 / 60, rel=1e-5)
+
+
+def test_bad_minutes_run_from_the_zero_to_the_end() -> None:
     bad = card(bad_model()).bad_minutes
     assert bad.wrong == pytest.approx(5.0 * 5 / 8 / 60, rel=1e-5)
     assert (bad.total, bad.errors, bad.slow, bad.stale) == (bad.wrong, 0.0, 0.0, 0.0)
