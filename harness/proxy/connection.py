@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 RECV_BYTES = 1 << 20  # ANCHORS: the size of the buffer matters most
 PENDING_BYTES_MAX = 2 << 20
-CONNECT_NS_MAX = 10_000_000_000
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 _BUFFER = bytearray(RECV_BYTES)
@@ -312,30 +311,3 @@ class Connection:
         for side in self._sides:
             side.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.close()
-
-
-class Connecting:
-    """A client whose upstream isn't connected yet. Nothing is read from it meanwhile."""
-
-    def __init__(self, link: Link, client: socket.socket, upstream: socket.socket) -> None:
-        self._link = link
-        self._client = client
-        self._upstream = upstream
-        self._timer = link.loop.at(link.loop.now_ns + CONNECT_NS_MAX, self.abandon)
-        link.loop.watch(upstream, WRITE, self)
-
-    def on_event(self, events: int) -> None:
-        del events
-        if self._upstream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0:
-            self.abandon()
-            return
-        self._timer.cancel()
-        self._link.loop.forget(self._upstream)
-        self._link.connected(self, self._client, self._upstream)
-
-    def abandon(self) -> None:
-        """Toxiproxy's answer to an upstream that can't be reached: the client is closed."""
-        self._timer.cancel()
-        self._link.loop.close(self._upstream)
-        self._link.loop.close(self._client)
-        self._link.given_up(self)

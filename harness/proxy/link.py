@@ -12,18 +12,18 @@ import time
 from collections.abc import Sequence
 
 from harness.proxy import address
-from harness.proxy.connection import Connecting, Connection
+from harness.proxy.connection import Connection
 from harness.proxy.loop import READ, Loop, Timer
 from harness.proxy.masklog import MaskLog
 from harness.proxy.refusal import PROXY_NOT_FOUND, TAP_EXISTS, TAP_NOT_FOUND, TOXIC_EXISTS, TOXIC_NOT_FOUND, refuse
 from harness.proxy.stage import Owner
 from harness.proxy.tap import Tap
 from harness.proxy.toxic import Toxic
+from harness.proxy.upstream import Connecting, Lookups, Upstream
 
 STREAMS = ("upstream", "downstream")
 ACCEPTS_PER_ROUND_MAX = 64
 ACCEPT_PAUSE_NS = 100_000_000
-RESOLVED_NS = 5_000_000_000
 TOXICS_MAX = 64
 MASK_LOGS_MAX = 64
 
@@ -31,8 +31,9 @@ MASK_LOGS_MAX = 64
 class Link:
     """`listen` is the real address once it listens. All changes take effect on existing connections at once."""
 
-    def __init__(self, loop: Loop, name: str, listen: str, upstream: str, seed: int) -> None:
+    def __init__(self, loop: Loop, lookups: Lookups, name: str, listen: str, upstream: str, seed: int) -> None:
         self.loop = loop
+        self._lookups = lookups
         self.name = name
         self.listen = listen
         self.upstream = upstream
@@ -48,7 +49,7 @@ class Link:
         self._listener: socket.socket | None = None
         self._reservation: socket.socket | None = None
         self._ordinal = 0
-        self._resolved: tuple[int, socket.AddressFamily, tuple[str, int]] | None = None
+        self._where = Upstream(loop, lookups, upstream)
         self._accept_again: Timer | None = None
 
     # listening
@@ -118,7 +119,7 @@ class Link:
         self.stop(keep_port=listen == self.listen)
         self.listen = listen
         self.upstream = upstream
-        self._resolved = None
+        self._where = Upstream(self.loop, self._lookups, upstream)
 
     # connections
 
@@ -151,36 +152,10 @@ class Link:
     def _accepted(self, client: socket.socket) -> None:
         self.counters["accepted"] += 1
         client.setblocking(False)
-        try:
-            family, where = self._upstream_address()
-            upstream = socket.socket(family, socket.SOCK_STREAM)
-        except OSError:
-            self.counters["upstream_failed"] += 1
-            client.close()
-            return
-        upstream.setblocking(False)
-        for sock in (client, upstream):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        code = upstream.connect_ex(where)
-        if code == 0:
-            self._join(client, upstream)
-        elif code == errno.EINPROGRESS:
-            self._connecting.add(Connecting(self, client, upstream))
-        else:
-            self.counters["upstream_failed"] += 1
-            upstream.close()
-            client.close()
-
-    def _upstream_address(self) -> tuple[socket.AddressFamily, tuple[str, int]]:
-        # Names are resolved within the loop, and kept for a while: links of a target are addresses nearly always.
-        now_ns = self.loop.now_ns
-        if self._resolved is None or now_ns - self._resolved[0] > RESOLVED_NS:
-            host, _, port = self.upstream.rpartition(":")
-            if not port.isdigit():
-                raise OSError(errno.EINVAL, "missing port in address")
-            family, where = address.resolve((host.strip("[]") or "127.0.0.1", int(port)))
-            self._resolved = (now_ns, family, where)
-        return self._resolved[1], self._resolved[2]
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connecting = Connecting(self, self._where, client)
+        self._connecting.add(connecting)
+        connecting.start()
 
     def connected(self, connecting: Connecting, client: socket.socket, upstream: socket.socket) -> None:
         self._connecting.discard(connecting)
@@ -303,6 +278,7 @@ class Links:
 
     def __init__(self, loop: Loop, seed: int) -> None:
         self.loop = loop
+        self._lookups = Lookups(loop)
         self.seed = seed
         self.by_name: dict[str, Link] = {}
 
@@ -313,7 +289,7 @@ class Links:
         return link
 
     def make(self, name: str, listen: str, upstream: str) -> Link:
-        return Link(self.loop, name, listen, upstream, self.seed)
+        return Link(self.loop, self._lookups, name, listen, upstream, self.seed)
 
     def add(self, link: Link, *, start: bool) -> None:
         if start:
