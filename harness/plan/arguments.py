@@ -60,11 +60,15 @@ def _typed(argument: ArgumentDeclaration, value: Json) -> Json:
             return value
         case "string" | "service" | "role" | "link" | "model" | "variant" | "reading" if isinstance(value, str):
             return value
+        case "services" if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+            if len(set(value)) == len(value) > 0:
+                return list(value)
     wanted = {
         "number": "a number",
         "integer": "a whole number",
         "share": "a share above 0 and up to 1",
         "boolean": "true or false",
+        "services": "a list of services, each once",
     }
     raise ValueError(f"{found(value)} isn't legal; legal: {wanted.get(argument.type, 'a text')}")
 
@@ -80,6 +84,8 @@ def _unknown_name(
         "reading": readings,
     }
     value = values[argument.name]
+    if argument.type == "services":
+        return [unknown("service", one, inventory.services) for one in value if one not in inventory.services]
     if argument.type in known and value not in known[argument.type]:
         return [unknown(argument.type, str(value), known[argument.type])]
     model = values.get("model")

@@ -42,6 +42,13 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
         {"service": "features", "path": "/state", "free": 65536},
         {"service": "features", "path": "/state", "free": 0},
     ],
+    "network.disconnect": [{"service": "features"}, {"service": "gateway", "network": "pipeline"}],
+    "network.partition": [{"between": ["gateway", "features"]}, {"between": ["features", "gateway"]}],
+    "image.roll": [{"service": "features", "image": "pipeline:2"}],
+    "env.set": [
+        {"service": "features", "variable": "LOG_LEVEL", "value": "debug"},
+        {"service": "features", "variable": "LOG_LEVEL", "value": ""},
+    ],
     "cpu.withhold": [{"service": "features", "share": 0.7}, {"role": "serving", "share": 0.4}],
     "memory.limit": [{"role": "serving", "limit": 100 * 2**20}],
     "job.fail": [{"service": "features"}],
@@ -51,6 +58,8 @@ OTHERS: dict[PointKind, Json] = {
     PointKind.ALIAS: "0",
     PointKind.CPU: 0.9,
     PointKind.MEMORY: 400 * 2**20,
+    PointKind.IMAGE: "pipeline:3",
+    PointKind.ENV: "info",
     PointKind.TOXIC: {"type": "latency", "stream": "upstream", "toxicity": 1.0, "attributes": {"latency": 1}},
 }
 """Repairs that are neither what was injected nor what stood before."""
