@@ -90,7 +90,11 @@ def _require_unheld(daemon: Daemon, selection: Selection, inspected: dict[str, A
 
 
 def _run(daemon: Daemon, container: str, script: str, *arguments: str) -> str:
-    code, out = daemon.run(container, ["sh", "-c", script, "sh", *arguments], user="0")
-    if code != 0:
-        raise EnvironmentProblem(f"docker: in {container[:12]}: {out.strip()[:200] or f'exit code {code}'}")
-    return out
+    """As root, else as the container's own user: root without its capabilities may not enter what belongs to another."""
+    said = ""
+    for user in ("0", ""):
+        code, out = daemon.run(container, ["sh", "-c", script, "sh", *arguments], user=user)
+        if code == 0:
+            return out
+        said = out.strip()[:200] or f"exit code {code}"
+    raise EnvironmentProblem(f"docker: in {container[:12]}: {said}")
