@@ -162,6 +162,7 @@ class AlertReceived(Event, frozen=True, kw_only=True, omit_defaults=True, tag="a
     """An alert as received at our pager sink. `starts_ns` and `active_ns` are converted times with `clock_error_ns`.
 
     `starts_ns`: when it began to fire (t_fire); `active_ns`: when its condition became true (t_cond). None: not known.
+    `clock`: the source whose clock pair converted both (one pair, so that the time between them has no such error).
     """
 
     name: str
@@ -174,6 +175,7 @@ class AlertReceived(Event, frozen=True, kw_only=True, omit_defaults=True, tag="a
     starts_ns: int | None = None
     active_ns: int | None = None
     clock_error_ns: int = 0
+    clock: str = ""
 
 
 class ServiceExited(Event, frozen=True, kw_only=True, omit_defaults=True, tag="service-exited"):

@@ -85,6 +85,7 @@ class Observers:
             port=port,
             rules=self.plan.alerts.rules,
             active_url=active,
+            clock_url=self.fill(alerts.clock) if alerts.clock else None,
             put=self._put,
         )
         self._pager.start()

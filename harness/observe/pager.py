@@ -1,8 +1,11 @@
 """The pager sink: where the target's own monitoring sends its alerts, as Alertmanager webhooks (version 4).
 
 The moment that counts is when a request came in, so it is stamped before anything is parsed or asked. When it fired
-(`startsAt`) and when its condition became true (`activeAt`, asked of the target's rules API) are converted by a clock pair,
-with its error. Junk is answered 400 and changes nothing. A flood is cut off after `ALERTS_RUN_MAX`, and the history says so.
+(`startsAt`) and when its condition became true (`activeAt`, asked of the target's rules API) are both by the clock of whoever
+evaluates the rules, since Alertmanager passes `startsAt` on: one pair of that clock and ours converts both, with its error, so
+that what lies between them has none. Where that clock can't be asked it is taken for our wall clock, and a note says so.
+
+Junk is answered 400 and changes nothing. A flood is cut off after `ALERTS_RUN_MAX`, and the history says so.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ from typing import Any
 
 import urllib3
 
-from harness.clock import clock_pair, now_ns
+from harness.clock import now_ns
 from harness.contract.words import Severity
 from harness.errors import EnvironmentProblem
-from harness.history.events import AlertReceived, AnyEvent, ClockPair, Note
+from harness.history.events import AlertReceived, AnyEvent, Note
 from harness.observe.asking import NoAnswerError, ask
+from harness.observe.clocks import Converter, SourceClock, asked_at, converter, host_pair
 from harness.observe.webhooks import FullError, WebhookServer
 from harness.spec.plan import PlannedRule
 
@@ -30,6 +34,10 @@ LABELS_MAX = 50
 TEXT_MAX = 500
 ACTIVE_TIMEOUT_S = 0.25
 ACTIVE_BYTES_MAX = 4 << 20
+MONITORING = "monitoring"
+"""The clock of whoever evaluates the rules, as a source of clock pairs."""
+TEXT_NS = 1_000
+"""What reading a time from its text cuts off."""
 
 Active = Mapping[frozenset[tuple[str, str]], str]
 """`activeAt` of a series, by its labels."""
@@ -38,7 +46,7 @@ Active = Mapping[frozenset[tuple[str, str]], str]
 class PagerSink:
     """Listens on `host`, loopback unless containers page; `put` takes the events.
 
-    `active_url` gives Prometheus' `/api/v1/alerts`, if there is one.
+    `active_url` gives Prometheus' `/api/v1/alerts`, if there is one; `clock_url` what time the monitoring has.
     """
 
     def __init__(
@@ -49,12 +57,16 @@ class PagerSink:
         active_url: str | None,
         put: Callable[[AnyEvent], None],
         host: str = "127.0.0.1",
+        clock_url: str | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self.rules = {rule.name: rule for rule in rules}
         self.active_url = active_url
         self.put = put
+        asked = asked_at(clock_url, active_url)
+        self._clock = SourceClock(MONITORING, asked, put=put) if asked is not None else None
+        self._wall_said = False
         self._pool = urllib3.PoolManager(maxsize=4)
         self._server: WebhookServer | None = None
         self._counting = threading.Lock()
@@ -70,6 +82,8 @@ class PagerSink:
                 f"the pager sink can't listen on {self.host}:{self.port}: {error.strerror}"
             ) from error
         self.port = self._server.server_address[1]
+        if self._clock is not None:
+            self._clock.start()
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="pager").start()
 
     def stop(self) -> None:
@@ -78,6 +92,8 @@ class PagerSink:
             return
         self._server.close()
         self._server = None
+        if self._clock is not None:
+            self._clock.stop()
         if self._dropped:
             words = f"{self._dropped} alerts were dropped: more came than the pager takes in"
             self.put(Note(t_ns=now_ns(), src="pager", text=words, data={"dropped": self._dropped}))
@@ -91,10 +107,8 @@ class PagerSink:
         kept = alerts[: self._admitted(len(alerts))]
         if alerts and not kept:
             raise FullError
-        at_ns, wall, error = clock_pair()
         active = self._active_times() if any(alert.get("status") == "firing" for alert in kept) else {}
-        events = [self._event(alert, received_ns, offset=at_ns - wall, error_ns=error, active=active) for alert in kept]
-        self.put(ClockPair(t_ns=at_ns, src="pager", source="wall", wall_ns=wall, error_ns=error))
+        events = [self._event(alert, received_ns, active=active) for alert in kept]
         for event in events:
             self.put(event)
         return len(events)
@@ -107,9 +121,7 @@ class PagerSink:
             self._dropped += offered - admitted
         return admitted
 
-    def _event(
-        self, alert: Mapping[str, Any], received_ns: int, *, offset: int, error_ns: int, active: Active
-    ) -> AlertReceived:
+    def _event(self, alert: Mapping[str, Any], received_ns: int, *, active: Active) -> AlertReceived:
         raw = alert.get("labels")
         labels = _texts(raw)
         name = labels.get("alertname", "")
@@ -120,6 +132,9 @@ class PagerSink:
         page = rule.severity is Severity.PAGE if rule is not None else labels.get("severity") == Severity.PAGE
         annotations = alert.get("annotations")
         summary = annotations.get("summary", "") if isinstance(annotations, dict) else ""
+        starts, became_true = _wall_ns(alert.get("startsAt")), _wall_ns(_active_at(active, labels))
+        known = [wall_ns for wall_ns in (starts, became_true) if wall_ns is not None]
+        by = self._converter(min(known)) if known else Converter("", 0, 0)
         return AlertReceived(
             t_ns=received_ns,
             src="pager",
@@ -130,10 +145,25 @@ class PagerSink:
             labels=labels,
             summary=str(summary)[:TEXT_MAX],
             fingerprint=str(alert.get("fingerprint", ""))[:TEXT_MAX],
-            starts_ns=_converted(alert.get("startsAt"), offset),
-            active_ns=_converted(_active_at(active, labels), offset),
-            clock_error_ns=error_ns,
+            starts_ns=None if starts is None else starts + by.offset_ns,
+            active_ns=None if became_true is None else became_true + by.offset_ns,
+            clock_error_ns=by.error_ns + TEXT_NS if known else 0,
+            clock=by.source,
         )
+
+    def _converter(self, wall_ns: int) -> Converter:
+        """For times of the monitoring around `wall_ns`; by this host's wall clock where its own can't be asked."""
+        by = self._clock.converter(wall_ns) if self._clock is not None else None
+        if by is not None:
+            return by
+        pair = host_pair()
+        self.put(pair)
+        if not self._wall_said:
+            self._wall_said = True
+            why = "could not be asked" if self._clock is not None else "isn't declared (alerts.clock)"
+            words = f"the monitoring's clock {why}: its times are taken as if its clock were this host's wall clock"
+            self.put(Note(t_ns=now_ns(), src="pager", text=words))
+        return converter(pair, wall_ns=wall_ns)
 
     def _active_times(self) -> Active:
         """`activeAt` of every series, as the target's rules API has it now; empty where it can't be asked."""
@@ -164,12 +194,12 @@ def _active_at(active: Active, labels: Mapping[str, str]) -> str | None:
     return of_rule[0] if len(of_rule) == 1 else None
 
 
-def _converted(text: Any, offset_ns: int) -> int | None:
-    """An RFC 3339 time as ns of this host's monotonic clock; None for what is no time, or Go's zero time."""
+def _wall_ns(text: Any) -> int | None:
+    """An RFC 3339 time as ns since the epoch; None for what is no time, or Go's zero time."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None or not 2000 <= moment.year < 2200:
             return None
-        return round(moment.timestamp() * 1e6) * 1000 + offset_ns
+        return round(moment.timestamp() * 1e6) * 1000
     except (TypeError, ValueError, OverflowError):
         return None

@@ -153,6 +153,10 @@ class AlertsSpec(Written):
         description="Address of this host at which it listens; ${docker.host}: where containers reach it",
     )
     active: str | None = Field(default=None, description="URL of Prometheus' /api/v1/alerts shape, for activeAt")
+    clock: str | None = Field(
+        default=None,
+        description="URL that tells the monitoring's time: Prometheus' query `time()`, or {wall_ns}; default: beside `active`",
+    )
     fingerprint: str | None = Field(default=None, description="URL of the rules' fingerprint")
     silences: str | None = Field(default=None, description="URL of the silences")
     scrape: Seconds = Field(default=1.0, validate_default=False, description="How often metrics are scraped")

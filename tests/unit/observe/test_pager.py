@@ -19,7 +19,7 @@ from harness.clock import clock_pair, now_ns
 from harness.contract.words import Layer, Severity
 from harness.history.events import AlertReceived, AnyEvent, ClockPair, Note
 from harness.history.lines import encode_line
-from harness.observe.pager import ALERTS_MAX, ALERTS_RUN_MAX, PagerSink
+from harness.observe.pager import ALERTS_MAX, ALERTS_RUN_MAX, TEXT_NS, PagerSink
 from harness.observe.webhooks import BODY_MAX, CONNECTIONS_MAX
 from harness.spec.plan import PlannedRule
 
@@ -92,7 +92,8 @@ ODD = {
 def test_odd_alerts_leave_a_history_that_can_be_read(sink: Sink, odd: dict[str, Any]) -> None:
     assert sink.post(webhook(odd)) == 200
     kinds = [type(msgspec.json.decode(encode_line(event), type=AnyEvent)) for event in sink.events]
-    assert kinds == [ClockPair, AlertReceived]
+    assert kinds == [AlertReceived]
+    assert (sink.alerts()[0].starts_ns, sink.alerts()[0].clock) == (None, "")
 
 
 def test_what_is_too_large_is_refused_unread(sink: Sink) -> None:
@@ -162,13 +163,17 @@ def test_a_page_is_stamped_when_it_came_not_when_its_rule_was_asked_for() -> Non
         rules.server_close()
 
 
-def test_times_are_converted_with_their_error(sink: Sink) -> None:
+def test_where_no_clock_can_be_asked_times_are_converted_by_the_wall_clock_and_that_is_said_once(sink: Sink) -> None:
     at_ns, wall_ns, _ = clock_pair()
     moment = datetime.fromtimestamp(wall_ns / 1e9, UTC)
-    sink.post(webhook(alert(startsAt=moment.isoformat())))
+    for _ in range(2):
+        sink.post(webhook(alert(startsAt=moment.isoformat())))
+    assert [note.text.split(":")[0] for note in sink.events if isinstance(note, Note)] == [
+        "the monitoring's clock isn't declared (alerts.clock)"
+    ]
     pair = next(event for event in sink.events if isinstance(event, ClockPair))
     received = sink.alerts()[0]
     assert received.starts_ns is not None
     drift = abs((pair.wall_ns - pair.t_ns) - (wall_ns - at_ns))
     assert abs(received.starts_ns - at_ns) <= 1000 + drift + pair.error_ns
-    assert received.clock_error_ns == pair.error_ns
+    assert (received.clock, received.clock_error_ns) == ("wall", pair.error_ns + TEXT_NS)
