@@ -269,7 +269,7 @@ class DockerTarget:
         return inside.environment(self.daemon, self.selection.find(service).id, variable)
 
     def networks(self, service: str) -> tuple[str, ...]:
-        return tuple(self.points.networks.all_of(self.selection.find(service).id))
+        return self.points.networks.names_of(service)
 
     def image_id(self, image: str) -> str:
         with asking(f"find image {image}"):

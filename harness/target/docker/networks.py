@@ -8,6 +8,7 @@ names that it had, and ours is gone.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import Any
 
@@ -49,6 +50,11 @@ class Networks:
     def all_of(self, container: str) -> dict[str, Json]:
         """Network -> how the container is joined to it."""
         return dict(self._networks_of(container))
+
+    def names_of(self, service: str) -> tuple[str, ...]:
+        """The networks that it is joined to, by their names in the Compose file, others by their own."""
+        ours = {str(network["Name"]): name for name, network in self._of_project().items()}
+        return tuple(sorted(ours.get(own, own) for own in self._networks_of(self._selection.find(service).id)))
 
     # --- two services -------------------------------------------------------------------------------------------------
 
@@ -128,15 +134,22 @@ class Networks:
 
     def _network(self, name: str, service: str) -> dict[str, Any]:
         """By its name in the Compose file or its own. Raises `UsageError` with what is legal."""
-        found = {
+        found = self._of_project()
+        for network in self._networks_of(self._selection.find(service).id):
+            found.setdefault(network, {"Name": network})
+        if name in found:
+            return found[name]
+        with contextlib.suppress(Missing), asking(f"find network {name}"):
+            other = dict(self._daemon.api.inspect_network(name))  # of no project of ours, and the service is off it
+            if other["Name"] == name:
+                return other
+        raise UsageError(f"unknown network '{name}' of service '{service}'. Known: {', '.join(sorted(found))}")
+
+    def _of_project(self) -> dict[str, dict[str, Any]]:
+        return {
             str((network.get("Labels") or {}).get(NETWORK, network["Name"])): network
             for network in self._with_labels({PROJECT: self._selection.project})
         }
-        for network in self._networks_of(self._selection.find(service).id):
-            found.setdefault(network, {"Name": network})
-        if name not in found:
-            raise UsageError(f"unknown network '{name}' of service '{service}'. Known: {', '.join(sorted(found))}")
-        return found[name]
 
     def _networks_of(self, container: str) -> dict[str, dict[str, Any]]:
         inspected = self._daemon.inspect(container)
