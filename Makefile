@@ -7,11 +7,14 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 ARGS ?=
+# The target of 'make admissible': nothing for the embedded pipeline, docker, or a file.
+TARGET ?=
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help drill test lint pytest wheel-test bench admissible docker-image docker-test clean
+.PHONY: help drill test lint pytest wheel-test bench admissible docker-image docker-test \
+	drill-docker clean
 
 help:
 	@echo 'make drill        set up $(VENV) and run the first drill: bad-model-version on the reference pipeline'
@@ -20,7 +23,8 @@ help:
 	@echo 'make pytest       only the tests; ARGS="-k name" for some of them'
 	@echo 'make wheel-test   build the wheel, install it in an empty environment and run a drill there'
 	@echo 'make bench        print the figures of tests/bench: its programs bench_*.py, then its tests'
-	@echo 'make admissible   every arm and every lazy response of every scenario, as a table'
+	@echo 'make admissible   every arm and every lazy response of every scenario, as a table; TARGET=docker on containers'
+	@echo 'make drill-docker the first drill on containers: starts an engine and builds the image where there is none'
 	@echo 'make docker-image the image of the reference pipeline in containers; see docs/containers.md'
 	@echo 'make docker-test  the tests that need a Docker engine and that image'
 	@echo 'make clean        remove what the build and the tests left; also $(VENV)'
@@ -48,10 +52,15 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/bench -m bench -s --timeout=0 $(ARGS) || [ $$? -eq 5 ] # 5: all are programs
 
 admissible: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.admissible $(ARGS)
+	$(BIN)/python -m tests.admissible $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
+# What is built already is a matter of seconds, and the only way to know that it is that of this checkout.
 docker-image:
+	.ci/docker-engine start
 	.ci/pipeline-image
+
+drill-docker: $(VENV)/.installed docker-image
+	$(BIN)/drill run bad-model-version --target docker $(ARGS)
 
 docker-test: $(VENV)/.installed-dev docker-image
 	MLDRILL_DOCKER=required $(BIN)/python -m pytest -m docker --durations=10 $(ARGS)

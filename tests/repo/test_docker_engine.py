@@ -1,6 +1,7 @@
 """The script that sees to a Docker engine in CI starts one only where none answers, and stops only what it started.
 
-The engine here is a stand-in: programs called docker and dockerd that agree by a file, so no test touches a real one.
+The engine here is a stand-in: programs called docker, dockerd and ip that agree by files, so no test touches a real one, or this
+machine's network.
 """
 
 from __future__ import annotations
@@ -21,11 +22,18 @@ DOCKER = """#!/bin/sh
 [ "$1" != version ] || echo 1.2.3
 """
 DOCKERD = """#!/bin/sh
-echo started >>"$STAND_IN/starts"
+echo "$*" >>"$STAND_IN/starts"
+touch "$STAND_IN/docker0"
 [ ! -e "$STAND_IN/broken" ] || { echo "no such luck"; exit 1; }
 trap 'rm "$STAND_IN/answers"; exit 0' TERM
 touch "$STAND_IN/answers"
 while :; do sleep 0.05; done
+"""
+IP = """#!/bin/sh
+case "$*" in
+  "-o link") [ ! -e "$STAND_IN/docker0" ] || echo "3: docker0: <UP>" ;;
+  "link delete docker0") rm "$STAND_IN/docker0" ;;
+esac
 """
 
 
@@ -34,8 +42,9 @@ class Engine:
         self.folder = folder
         programs = folder / "bin"
         programs.mkdir()
-        packaged = dict.fromkeys(("iptables", "mmdebstrap", "docker-compose", "apt-get"), "#!/bin/sh\n")
-        for name, text in ({"docker": DOCKER, "dockerd": DOCKERD} | packaged).items():
+        quiet = dict.fromkeys(("iptables", "iptables-save", "docker-compose", "apt-get"), "#!/bin/sh\n")
+        telling = {"docker": DOCKER, "dockerd": DOCKERD, "ip": IP, "id": "#!/bin/sh\necho 0\n"}
+        for name, text in (quiet | telling).items():
             (programs / name).write_text(text)
             (programs / name).chmod(0o755)
         self._environment = {
@@ -44,9 +53,9 @@ class Engine:
             "MLDRILL_ENGINE_DIR": str(folder / "state"),
         }
 
-    def __call__(self, verb: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(SCRIPT), verb],
+            [str(SCRIPT), *words],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -69,6 +78,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = Engine(tmp_path)
     yield engine
     engine("stop")
+    engine("stop", "--private", str(tmp_path / "mine"))
 
 
 def test_it_is_started_once_and_stopped(engine: Engine) -> None:
@@ -77,6 +87,27 @@ def test_it_is_started_once_and_stopped(engine: Engine) -> None:
     assert engine("start").returncode == 0
     assert engine.starts == 1
     assert engine("stop").returncode == 0
+    assert not engine.answers
+    assert not (engine.folder / "docker0").exists()
+
+
+def test_the_bridge_of_another_engine_stays(engine: Engine) -> None:
+    (engine.folder / "docker0").touch()
+    assert engine("start").returncode == 0
+    assert engine("stop").returncode == 0
+    assert (engine.folder / "docker0").exists()
+
+
+def test_a_private_one_keeps_to_its_folder(engine: Engine) -> None:
+    folder = engine.folder / "mine"
+    assert f"DOCKER_HOST=unix://{folder}/docker.sock" in engine("start", "--private", str(folder)).stdout
+    (started,) = (engine.folder / "starts").read_text().splitlines()
+    for option in ("--data-root", "--exec-root", "--pidfile"):
+        assert f"{option} {folder}/" in started
+    assert "--iptables=false" in started
+    assert engine("stop").returncode == 0
+    assert engine.answers
+    assert engine("stop", "--private", str(folder)).returncode == 0
     assert not engine.answers
 
 
@@ -91,6 +122,7 @@ def test_one_that_does_not_come_up_is_told_with_its_log(engine: Engine) -> None:
     (engine.folder / "broken").touch()
     done = engine("start")
     assert done.returncode == 1
+    assert "exit code 1" in done.stderr
     assert "no such luck" in done.stderr
 
 
@@ -111,3 +143,4 @@ def test_a_stranger_with_its_number_is_left_alone(engine: Engine) -> None:
 
 def test_it_says_how_it_is_used(engine: Engine) -> None:
     assert engine("restart").returncode == 2
+    assert engine("start", "--private").returncode == 2
