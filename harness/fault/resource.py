@@ -157,17 +157,7 @@ class MemoryLimit:
         """The limits as they are, and how often each was killed for memory until now."""
         names = _of_target(fault, target)
         wanted = [(Point(PointKind.MEMORY, name), int(fault.dose)) for name in names]
-        processes = {name: target.process(name) for name in names}
-        gone = [name for name, process in processes.items() if process.state == GONE]
-        if gone:
-            raise EnvironmentProblem(f"service '{gone[0]}' is gone before the injection")
-        return Prepared(
-            undos=points.undos(fault, target, wanted),
-            facts={
-                "kills": {name: process.memory_kills for name, process in processes.items()},
-                "identities": {name: process.identity for name, process in processes.items()},
-            },
-        )
+        return Prepared(undos=points.undos(fault, target, wanted), facts=before_kills(names, target))
 
     def inject(self, fault: PlannedFault, prepared: Prepared, target: Target) -> dict[str, Json]:
         """Sets the limits."""
@@ -179,7 +169,7 @@ class MemoryLimit:
         In between it is unknown: whether a process that is back will stay shows only later, and that later is ours.
         """
         processes = _processes(fault, target)
-        effects = [_after_kills(name, process, prepared, memory) for name, process in processes.items()]
+        effects = [after_kills(name, process, prepared, memory) for name, process in processes.items()]
         known = {name: process for name, process in processes.items() if process is not None}
         detail: dict[str, Json] = {
             "memory_bytes": {name: process.memory_bytes for name, process in known.items()},
@@ -196,8 +186,22 @@ class MemoryLimit:
         return [], after
 
 
-def _after_kills(name: str, process: ProcessReading | None, prepared: Prepared, memory: dict[str, Any]) -> Effect:
-    """A kill counts where a process is really gone, or another than before: a count alone is the injector's word."""
+def before_kills(names: Iterable[str], target: Target) -> dict[str, Json]:
+    """The facts that `after_kills` compares with. Raises `EnvironmentProblem` where one is gone already."""
+    processes = {name: target.process(name) for name in names}
+    gone = [name for name, process in processes.items() if process.state == GONE]
+    if gone:
+        raise EnvironmentProblem(f"service '{gone[0]}' is gone before the injection")
+    return {
+        "kills": {name: process.memory_kills for name, process in processes.items()},
+        "identities": {name: process.identity for name, process in processes.items()},
+    }
+
+
+def after_kills(name: str, process: ProcessReading | None, prepared: Prepared, memory: dict[str, Any]) -> Effect:
+    """What kills for memory have made of one process, against the facts `kills` and `identities` of `prepare`.
+
+    A kill counts where a process is really gone, or another than before: a count alone is the injector's word."""
     if process is None:
         return Effect.UNKNOWN
     first = {"kills": prepared.facts["kills"][name], "identity": prepared.facts["identities"][name], "died_ns": None}

@@ -20,6 +20,7 @@ from tests.doubles.stub_target import StubTarget, VirtualClock, inventory
 
 ARGUMENTS: dict[str, list[dict[str, Json]]] = {
     "model.promote": [{"model": "risk", "variant": "label-shuffled"}],
+    "model.oversize": [{"model": "risk", "variant": "heavy"}],
     "data.scale": [
         {"link": "merchants", "column": "amount", "factor": 100},
         {"link": "merchants", "column": "amount", "factor": 0.01, "dose": 0.1},
@@ -77,6 +78,9 @@ def case_of(name: str, arguments: dict[str, Json], time: VirtualClock) -> Case:
         stub = StubTarget(time)
         if name == "memory.limit":  # the limit lies above what a fresh process needs, unless the model is a heavy one
             stub.operate(Point(PointKind.ALIAS, "risk/champion"), stub.make_variant("risk", "heavy"))
+        if name == "model.oversize":  # what the model of the baseline fits in, and a heavy one doesn't
+            for replica in ("serving-a", "serving-b"):
+                stub.operate(Point(PointKind.MEMORY, replica), 100 * 2**20)
         stub.advance(1.0)
         return stub
 

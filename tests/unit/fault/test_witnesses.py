@@ -19,7 +19,7 @@ from harness.errors import EnvironmentProblem, UsageError
 from harness.fault import sampled
 from harness.fault.data import NULL, SCALE
 from harness.fault.link import CUT, LATENCY, RESET
-from harness.fault.model import PROMOTE
+from harness.fault.model import OVERSIZE, PROMOTE
 from harness.fault.process import KILL, PAUSE
 from harness.fault.resource import LIMIT, WITHHOLD
 from harness.fault.source import SHIFT, distance, rank_z
@@ -76,6 +76,78 @@ def test_a_share_of_the_connections_takes_looks_and_all_of_them_none() -> None:
         return planned(RESET, {"link": "gateway-features", "share": share}).witness_blind_s
 
     assert (blind_s(1.0), blind_s(0.5)) == (0.0, pytest.approx(0.9))
+
+
+# --- a version without room -------------------------------------------------------------------------------------------
+
+ROOM, MORE = 100 * 2**20, 400 * 2**20
+REPLICAS = ("serving-a", "serving-b")
+
+
+def limit(target: StubTarget, bytes_: int | None) -> None:
+    for replica in REPLICAS:
+        target.operate(Point(PointKind.MEMORY, replica), bytes_)
+
+
+@pytest.fixture
+def oversize(target: StubTarget) -> Watching:
+    limit(target, ROOM)
+    return Watching(OVERSIZE, {"model": "risk", "variant": "heavy"}, target)
+
+
+def effects(watching: Watching, *, looks: int) -> list[Effect]:
+    return [watching.look(after_s=0.2).effect for _ in range(looks)]
+
+
+def test_a_version_without_room_is_never_absent_in_a_crash_loop(oversize: Watching) -> None:
+    assert oversize.look().effect is Effect.ABSENT
+    oversize.inject()
+    seen = effects(oversize, looks=60)
+    assert Effect.PRESENT in seen[:3]
+    assert Effect.ABSENT not in seen[seen.index(Effect.PRESENT) :]
+
+
+@pytest.mark.parametrize("repair", ["rollback", "raise the limit"])
+def test_a_version_without_room_is_over_by_going_back_and_by_making_room(oversize: Watching, repair: str) -> None:
+    oversize.inject()
+    effects(oversize, looks=10)
+    if repair == "rollback":
+        oversize.target.act(Action.ROLLBACK, {"to": "1"})
+    else:
+        limit(oversize.target, MORE)
+    after = effects(oversize, looks=40)
+    assert after[-1] is Effect.ABSENT
+    assert Effect.ABSENT not in after[:5]  # it must be back, and stay
+
+
+def test_a_replica_that_lives_on_with_the_old_version_has_shown_nothing(oversize: Watching) -> None:
+    """Between two kills, or while it can't reach the registry, it looks well."""
+    oversize.inject()
+    effects(oversize, looks=10)
+    oversize.target.heavy.clear()  # nobody dies any more
+    oversize.target.stuck.update(dict.fromkeys(REPLICAS, "1"))
+    assert set(effects(oversize, looks=40)[-5:]) == {Effect.UNKNOWN}
+
+
+def test_kills_by_a_lowered_limit_are_not_the_versions(oversize: Watching) -> None:
+    oversize.inject()
+    oversize.target.heavy.clear()
+    limit(oversize.target, 2**20)
+    seen = effects(oversize, looks=30)
+    assert Effect.PRESENT not in seen
+    assert Effect.UNKNOWN in seen
+
+
+def test_kills_while_the_alias_is_elsewhere_are_not_the_versions(oversize: Watching, target: StubTarget) -> None:
+    target.heavy.add("1")  # what is served of old has grown
+    seen = effects(oversize, looks=30)
+    assert Effect.PRESENT not in seen
+    assert Effect.UNKNOWN in seen
+
+
+def test_where_nothing_is_limited_no_version_is_too_big(target: StubTarget) -> None:
+    with pytest.raises(EnvironmentProblem, match="serving-a' has no memory limit"):
+        Watching(OVERSIZE, {"model": "risk", "variant": "heavy"}, target)
 
 
 # --- shares -----------------------------------------------------------------------------------------------------------
