@@ -8,12 +8,12 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from harness.cli.telling import tell
 from harness.errors import Exit, HarnessError
+from harness.target.instances import Finding
 
 ROOM_BYTES = 64 * 2**20
 
@@ -31,21 +31,23 @@ def command(as_json: bool) -> int:
         ("python", _python),
         ("files", _files),
     ]
-    told: list[dict[str, Any]] = []
+    found: list[Finding] = []
     for name, check in checks:
         try:
             fine, words = check()
         except HarnessError as error:
             fine, words = False, error.message
-        told.append({"check": name, "ok": fine, "says": words})
-    dirty = not told[0]["ok"]
-    unfit = any(not one["ok"] for one in told[1:])
+        found.append(Finding(name, ok=fine, says=words))
+    found += _drivers()
+    dirty = not found[0].ok or any(one.left for one in found)
+    unfit = any(not one.ok for one in found[1:])
+    told = [{"check": one.check, "ok": one.ok, "says": one.says, "left": list(one.left)} for one in found]
     if as_json:
         tell(json.dumps({"checks": told, "dirty": dirty}))
     else:
         for one in told:
             tell(f"{'ok  ' if one['ok'] else 'BAD '} {one['check']}: {one['says']}")
-        if dirty:
+        if not found[0].ok:
             click.echo("hint: run `drill heal`", err=True)
     return int(Exit.DIRTY if dirty else Exit.ENVIRONMENT if unfit else Exit.PASS)
 
@@ -70,13 +72,30 @@ def _leftovers() -> tuple[bool, str]:
 
 
 def _instances() -> tuple[bool, str]:
-    from harness.target.embedded.driver import describe, known
+    from harness.cli.targets import described, drivers, known
 
-    shown = [describe(name) for name in known()]
-    broken = [f"{one.instance}: {one.problem}" for one in shown if one.problem]
+    shown = [described(driver, name) for driver in drivers() for name in known(driver)]
+    broken = [f"{one.instance} ({one.driver}): {one.problem}" for one in shown if one.problem]
     if broken:
         return False, "; ".join(broken)
-    return True, ", ".join(f"{one.instance} (running)" for one in shown if one.running) or "none is running"
+    return True, ", ".join(
+        f"{one.instance} ({one.driver}, running)" for one in shown if one.running
+    ) or "none is running"
+
+
+def _drivers() -> list[Finding]:
+    """What the drivers themselves say."""
+    from harness.cli.targets import drivers
+    from harness.target.instances import Examining
+
+    found: list[Finding] = []
+    for driver in drivers():
+        if isinstance(driver, Examining):
+            try:
+                found += driver.examine()
+            except HarnessError as error:
+                found.append(Finding(driver.name, ok=False, says=error.message))
+    return found
 
 
 def _state() -> tuple[bool, str]:

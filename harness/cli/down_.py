@@ -9,13 +9,13 @@ import click
 
 @click.command("down")
 @click.option("--instance", default="default", show_default=True)
-@click.option("--driver", "driver_name", default="embedded", show_default=True)
+@click.option("--driver", "driver_name", help="Only of this driver; needed where two have an instance of that name.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON on standard output.")
-def command(instance: str, driver_name: str, as_json: bool) -> int:
-    """Take an instance down: no process of it is left."""
-    from harness.cli.targets import remembered
+def command(instance: str, driver_name: str | None, as_json: bool) -> int:
+    """Take an instance down: no process and no container of it is left. One that was attached to is let go as it was."""
+    from harness.cli.targets import take_down
 
-    remembered(driver_name, instance).down()
+    take_down(instance, only=driver_name)
     if as_json:
         click.echo(json.dumps({"instance": instance, "running": False}))
     else:

@@ -30,7 +30,7 @@ from harness.run.simulated import Behaviour, SimulatedDriver, Trouble
 from harness.score import score
 from harness.spec.find import reference_target
 from harness.spec.load import load_target
-from harness.target.embedded.driver import EmbeddedDriver, describe
+from harness.target.embedded.driver import EmbeddedDriver
 from tests.e2e import trouble
 from tests.simulated.plans import a_plan, planned_fault
 
@@ -69,14 +69,14 @@ def pipeline(folder: Path) -> None:
     ups = []
     for _ in range(3):
         ups.append(wall(*trouble.COMMAND, "up", "--instance", "cold", cwd=folder))
-        shares = [one["pss_bytes"] or 0 for one in describe("cold").services.values()]
+        shares = [one.memory_bytes or 0 for one in EmbeddedDriver().describe("cold").services.values()]
         target = EmbeddedDriver().attach("cold")
         began = time.monotonic()
         target.reset()
         reset_s = time.monotonic() - began
         target.down()
     told("pipeline cold to healthy, `drill up` from the shell", ups, target="<= 3 s")
-    print(f"{'its services, summed PSS':64s} {sum(map(int, shares)) / 1e6:7.0f} MB                    <= 300 MB")
+    print(f"{'its services, summed PSS':64s} {sum(shares) / 1e6:7.0f} MB                    <= 300 MB")
     told("back to the baseline in place", [reset_s], target="<= 1.5 s")
     spec = load_target(reference_target()).spec
     print(f"{'its services':64s} {len(spec.services):7d}")

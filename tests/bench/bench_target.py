@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.spec.load import load_target
-from harness.target.embedded.driver import EmbeddedDriver, describe
+from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.memory import proportional_bytes
 
 PIPELINE = Path(__file__).parents[2] / "fixtures" / "pipeline" / "target.yaml"
@@ -38,7 +38,7 @@ def test_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
                 times.setdefault("back to baseline", []).append(seconds(target.reset))
                 times.setdefault("snapshot", []).append(seconds(target.snapshot))
             status = target.status()
-            pss = sum(int(str(row["pss_bytes"])) for row in describe("bench").services.values())
+            pss = sum(one.memory_bytes or 0 for one in EmbeddedDriver().describe("bench").services.values())
             pss += sum(proportional_bytes(pid) or 0 for pid in (status.pid, status.zygote))
             times.setdefault("down", []).append(seconds(target.down))
     finally:

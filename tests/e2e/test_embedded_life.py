@@ -22,7 +22,7 @@ from harness.spec.load import load_target
 from harness.spec.target import TargetSpec
 from harness.target import http
 from harness.target.embedded import processes, record
-from harness.target.embedded.driver import EmbeddedDriver, describe
+from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
 from harness.target.embedded.launch import LABEL
 from harness.target.embedded.startup import StartProblem
@@ -215,7 +215,7 @@ def test_two_instances_live_side_by_side() -> None:
     assert one.process("store").state == "running"
     two.down()
     assert one.process("store").ready
-    assert describe("one").running
+    assert DRIVER.describe("one").running
 
 
 def test_an_instance_is_found_from_another_process() -> None:

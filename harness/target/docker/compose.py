@@ -31,6 +31,7 @@ from harness.target.docker.selection import INSTANCE, PROJECT
 VERSION_S = 10.0
 POLL_S = 0.1
 OVERRIDE = "labels.json"
+OURS = "mldrill-"
 WORDS_MAX = 2000
 LOG_LINES = 20
 RESTARTS_MAX = 3
@@ -47,8 +48,16 @@ class StartProblem(EnvironmentProblem):
 
 def project_of(instance: str) -> str:
     """The Compose project of an instance that we bring up. Another user's of the same name, on the same daemon, is another."""
-    whose = hashlib.sha256(f"{os.getuid()}:{state_dir()}".encode()).hexdigest()[:6]
-    return "mldrill-" + re.sub(r"[^a-z0-9_-]", "-", instance) + f"-{whose}"
+    return OURS + re.sub(r"[^a-z0-9_-]", "-", instance) + f"-{_whose()}"
+
+
+def made_here(project: str) -> bool:
+    """Whether a project's name is one that this user gives from this state folder."""
+    return project.startswith(OURS) and project.endswith(f"-{_whose()}")
+
+
+def _whose() -> str:
+    return hashlib.sha256(f"{os.getuid()}:{state_dir()}".encode()).hexdigest()[:6]
 
 
 def command() -> list[str]:

@@ -25,6 +25,10 @@ class Missing(EnvironmentProblem):
     """What was asked for is not there (any more)."""
 
 
+class Unreachable(EnvironmentProblem):
+    """Nobody answers where the daemon is looked for."""
+
+
 class Refused(EnvironmentProblem):
     """The daemon said no; `status` is its HTTP status."""
 
@@ -160,7 +164,7 @@ def _unreachable(what: str, error: Exception) -> EnvironmentProblem:
         )
     if "too old" in text or "inimum supported API" in text:
         return EnvironmentProblem(f"docker: {what}: {text}", hint="Docker Engine 20.10 or later is needed")
-    return EnvironmentProblem(
+    return Unreachable(
         f"docker: {what}: the daemon doesn't answer ({type(error).__name__}: {text[:200]})",
         hint="Is it running? `docker info` tells; DOCKER_HOST says where it is looked for",
     )

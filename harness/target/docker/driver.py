@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.contract.words import Capability
-from harness.errors import EnvironmentProblem, UnsupportedError
+from harness.errors import EnvironmentProblem
 from harness.plugin import Inventory
 from harness.spec.target import TargetSpec
-from harness.target.docker import record
+from harness.target.docker import described, examined, record
 from harness.target.docker.daemon import Daemon
 from harness.target.docker.instance import DockerTarget
 from harness.target.docker.selection import docker_of
-from harness.target.embedded.driver import digest
+from harness.target.instances import Finding, InstanceStatus
+from harness.target.inventory import digest, inventory_of
 
 CAN = frozenset(Capability) - {Capability.CLOCK}
 
@@ -34,29 +35,7 @@ class DockerDriver:
     def inventory(self, spec: TargetSpec) -> Inventory:
         """Raises `UnsupportedError` when the description narrows to what this driver hasn't got."""
         docker_of(spec)
-        wanted = frozenset(spec.capabilities) if spec.capabilities is not None else CAN
-        if wanted - CAN:
-            raise UnsupportedError(
-                f"target '{spec.target}': the docker driver has no {', '.join(sorted(wanted - CAN))};"
-                f" it can {', '.join(sorted(CAN))}"
-            )
-        lacking = set()
-        if not spec.links:
-            lacking |= {Capability.LINK, Capability.TAP}
-        if not spec.models:
-            lacking.add(Capability.MODEL)
-        if all(service.config is None for service in spec.services.values()):
-            lacking.add(Capability.CONFIG)
-        return Inventory(
-            driver=self.name,
-            capabilities=wanted - lacking,
-            services={name: service.role for name, service in spec.services.items()},
-            links={name: (link.from_, link.to) for name, link in spec.links.items()},
-            models={name: tuple(model.variants) for name, model in spec.models.items()},
-            actions=frozenset(spec.actions),
-            observations=frozenset(spec.observations),
-            digest=digest(spec),
-        )
+        return inventory_of(spec, driver=self.name, can=CAN)
 
     def open(self, spec: TargetSpec, *, folder: Path, instance: str, seed: int) -> DockerTarget:
         """The instance, running or not; starts nothing."""
@@ -74,10 +53,14 @@ class DockerDriver:
 
     def remembered(self, instance: str) -> DockerTarget:
         """The instance of this name as it was last started, running or not: for `down`, which also clears up after a crash."""
+        return self._of(self._record(instance))
+
+    def _record(self, instance: str) -> record.Record:
         found = record.load(instance)
         if found is None:
-            raise EnvironmentProblem(f"there is no instance '{instance}'", hint="drill up")
-        return self._of(found)
+            names = ", ".join(self.known()) or "none"
+            raise EnvironmentProblem(f"there is no instance '{instance}'. Known: {names}", hint="drill status --all")
+        return found
 
     def _of(self, found: record.Record) -> DockerTarget:
         return DockerTarget(
@@ -96,7 +79,24 @@ class DockerDriver:
 
     def instances(self) -> Sequence[str]:
         """Names of those that are there. Raises `EnvironmentProblem` where some are remembered and the daemon can't be asked."""
-        return [name for name in record.known() if self._runs(name)]
+        return [name for name in self.known() if self._runs(name)]
+
+    def known(self) -> Sequence[str]:
+        """Names of all instances of this user, running or not; asks no daemon."""
+        return record.known()
+
+    def describe(self, instance: str) -> InstanceStatus:
+        """Raises `EnvironmentProblem` when there is no such instance. That the daemon can't be asked is its `problem`."""
+        found = self._record(instance)
+        return described.status_of(self._of(found), found, driver=self.name)
+
+    def examine(self) -> Sequence[Finding]:
+        """Whether containers can be had here, and what is left of instances that nobody remembers."""
+        return examined.examine(self._daemon)
+
+    def sweep(self, instance: str) -> Sequence[str]:
+        """Removes what is left of an instance that nobody remembers; gives what it was."""
+        return examined.sweep(self._daemon, instance)
 
     def _runs(self, instance: str) -> bool:
         found = record.load(instance)
