@@ -257,7 +257,7 @@ class DockerTarget:
         if found.variable is not None:
             for entry in self.daemon.inspect(container)["Config"].get("Env") or ():
                 name, _, value = entry.partition("=")
-                if name == found.variable and value.startswith("http://"):
+                if name == found.variable and value.startswith(("http://", "redis://")):
                     return str(value).rstrip("/")
         port = self.addresses.listens().get(link)
         return None if port is None else f"http://{docker_of(self._spec).proxy}:{port}"

@@ -1,6 +1,7 @@
 """What a service gets from a link, asked from inside its own container: networks, names and proxy as it has them.
 
-A few lines of Python where the container has it, else wget. The time is taken inside, so that starting the command is no part
+HTTP, or Redis's protocol where the caller's variable says `redis://`; any answer is one, also a refusal in words. A few lines
+of Python where the container has it, else wget, for HTTP only. The time is taken inside, so that starting the command is no part
 of it. Where neither is there, or the container can't run anything, None says so, and the caller looks from the host.
 """
 
@@ -15,7 +16,8 @@ from harness.target.docker.daemon import Daemon
 
 ASK = """
 import socket, sys, time
-host, port, path, limit = sys.argv[1], int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
+host, port, path, limit, redis = sys.argv[1], int(sys.argv[2]), sys.argv[3], float(sys.argv[4]), sys.argv[5] == "redis"
+ask = "PING\\r\\n" if redis else f"GET {path} HTTP/1.0\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n"
 began = time.perf_counter()
 def left():
     rest = limit - (time.perf_counter() - began)
@@ -23,15 +25,16 @@ def left():
     return rest
 try:
     link = socket.create_connection((host, port), timeout=left())
-    link.sendall(f"GET {path} HTTP/1.0\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n".encode())
+    link.sendall(ask.encode())
     answer = b""
     while True:
         link.settimeout(left())
         got = link.recv(65536)
         if not got: break
         answer += got
-    if not answer.startswith(b"HTTP/"): raise ConnectionResetError("connection reset")
-    print("ok", time.perf_counter() - began, int(answer.split()[1]))
+        if redis and b"\\n" in answer: break
+    if not answer.startswith((b"+", b"-") if redis else b"HTTP/"): raise ConnectionResetError("connection reset")
+    print("ok", time.perf_counter() - began, 0 if redis else int(answer.split()[1]))
 except TimeoutError:
     print("no", time.perf_counter() - began, "no answer in time")
 except ConnectionRefusedError:
@@ -40,14 +43,18 @@ except OSError as error:
     print("no", time.perf_counter() - began, error.strerror or error)
 """
 NOT_FOUND = (126, 127)
+TOOLS = ("python3", "wget")
+REDIS = "redis"
 
 
 def ask(daemon: Daemon, container: str, url: str, *, within_s: float, tools: dict[str, str]) -> ProbeReading | None:
     """One GET. `tools` remembers by container which command it has."""
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    target = (parts.hostname or "", str(parts.port or 80), path, f"{within_s:g}")
-    for tool in (tools[container],) if container in tools else ("python3", "wget"):
+    port = parts.port or (6379 if parts.scheme == REDIS else 80)
+    target = (parts.hostname or "", str(port), path, f"{within_s:g}", parts.scheme)
+    able = (tools[container],) if container in tools else TOOLS
+    for tool in (tool for tool in able if tool == "python3" or parts.scheme != REDIS):
         began = time.perf_counter()
         try:
             if tool == "python3":
@@ -72,7 +79,7 @@ def _told(out: str) -> ProbeReading | None:
     return ProbeReading(
         answered=answered,
         seconds=float(words[1]),
-        status=int(words[2]) if answered else None,
+        status=int(words[2]) or None if answered else None,
         error="" if answered else words[2].strip(),
     )
 

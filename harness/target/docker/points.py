@@ -23,12 +23,9 @@ from harness.target.docker.remake import Remake
 from harness.target.docker.selection import Selection
 
 PARTED = "parted"
-SILENCE: Mapping[str, Json] = {
-    "type": "timeout",
-    "stream": "downstream",
-    "toxicity": 1.0,
-    "attributes": {"timeout": 0},
-}
+STREAMS = ("upstream", "downstream")
+"""Both: were only answers lost, requests would still arrive and be carried out."""
+SILENCE: Mapping[str, Json] = {"type": "timeout", "toxicity": 1.0, "attributes": {"timeout": 0}}
 
 
 class Points:
@@ -118,7 +115,9 @@ class Points:
         pair = set(where.split("|"))
         for name, link in self._spec.links.items():
             if {link.from_, link.to} == pair and self._proxied(name):
-                self.links.set(Point(PointKind.TOXIC, f"{name}/{PARTED}"), dict(SILENCE) if parted else None)
+                for stream in STREAMS:
+                    silence = {**SILENCE, "stream": stream} if parted else None
+                    self.links.set(Point(PointKind.TOXIC, f"{name}/{PARTED}-{stream}"), silence)
 
     def _limits(self, service: str) -> Limits:
         return limits_of(self._daemon.inspect(self._selection.find(service).id)["HostConfig"])
