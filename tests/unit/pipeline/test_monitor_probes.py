@@ -22,6 +22,7 @@ from pipeline.monitor.probes import (
     JobWatch,
     RoleWatch,
     Versions,
+    registry_silence,
     started_at,
 )
 from pipeline.world import World
@@ -41,6 +42,11 @@ def ready(role: RoleWatch, now: float) -> float | None:
 
 def metrics(started: float) -> str:
     return f'# HELP x\nhttp_requests_total{{path="/ready"}} 3.0\nhttp_requests_created{{path="/ready"}} {started!r}\n'
+
+
+def test_only_a_replica_says_for_how_long_the_registry_is_silent():
+    assert registry_silence(metrics(100.5)) is None
+    assert registry_silence("# HELP serving_registry_silent_seconds x\nserving_registry_silent_seconds 2.5\n") == 2.5
 
 
 def test_a_role_is_not_missing_while_the_pipeline_starts():

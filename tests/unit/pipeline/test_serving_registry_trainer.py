@@ -40,7 +40,7 @@ class Plane:
                 free.bind(("127.0.0.1", 0))
                 self.urls[name] = f"http://127.0.0.1:{free.getsockname()[1]}"
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, **more: str) -> None:
         for name in names:
             peers = {f"{peer.upper()}_URL": url for peer, url in self.urls.items()}
             own = {
@@ -54,7 +54,7 @@ class Plane:
             with (self.folder / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, "-c", f"from pipeline.{name} import main; main()"],
-                    env=os.environ | peers | own,
+                    env=os.environ | peers | own | more,
                     stderr=log,
                 )
 
@@ -166,6 +166,42 @@ def test_a_restart_without_the_registry_serves_the_kept_model_unless_it_was_dama
     plane.start("serving")
     wait(lambda: plane.ask("serving", "GET", "/health").status_code == 200)
     assert plane.ask("serving", "GET", "/ready").status_code == 503
+
+
+def test_without_a_kept_model_a_restart_needs_the_registry_and_says_for_how_long_it_is_silent(champion: Plane) -> None:
+    plane = champion
+    plane.kill("serving")
+    (plane.folder / "serving" / "served.model").unlink()
+    plane.start("serving", KEEP_MODEL="0")
+    plane.ready("serving")
+    plane.kill("registry")
+    wait(lambda: plane.counter("serving_registry_silent_seconds") > 0.5)
+    assert plane.served() == "1", "what runs goes on"
+    plane.kill("serving")
+    plane.start("serving", KEEP_MODEL="0")
+    wait(lambda: plane.counter("serving_registry_silent_seconds") > 0.5)
+    assert plane.ask("serving", "GET", "/ready").status_code == 503
+    plane.start("registry")
+    plane.ready("serving")
+    assert plane.counter("serving_registry_silent_seconds") == 0.0
+    assert not (plane.folder / "serving" / "served.model").exists()
+
+
+def test_a_replica_that_follows_nothing_takes_the_champion_when_it_starts_and_keeps_it(champion: Plane) -> None:
+    plane = champion
+    plane.kill("serving")
+    (plane.folder / "serving" / "served.model").unlink()
+    plane.start("serving", KEEP_MODEL="0")
+    plane.ready("serving")
+    assert plane.ask("serving", "PATCH", "/config", json={"follow_alias": False}).status_code == 200
+    version = plane.op("trainer", "variant", variant="heavy").json()["version"]
+    plane.op("registry", "promote", version=version, actor="test")
+    plane.kill("serving")
+    plane.start("serving", KEEP_MODEL="0")
+    plane.ready("serving")
+    assert plane.served() == version, "the champion at its start"
+    plane.op("registry", "rollback", actor="test")
+    assert plane.op("serving", "reload").json() == {"model_version": "1", "end": "swapped"}, "it hadn't looked itself"
 
 
 def test_a_nan_model_is_served_as_null_and_counted_and_rolled_back(champion: Plane) -> None:
