@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -242,3 +243,90 @@ def test_reset_empties_and_drops_what_was_on_its_way(pair: Pair) -> None:
 )
 def test_wrong_arguments_are_refused(pair: Pair, op: str, body: dict) -> None:
     assert "error" in pair.ingest.post(f"/ops/{op}", body, status=400)
+
+
+# --- a full disk ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pair, sqlite3.Connection]]:
+    """A pair whose rows lie on a disk that can be full: SQLite itself refuses, as it does when the system has no room."""
+    opened: list[sqlite3.Connection] = []
+
+    def open_and_keep(path: Path, tables: str) -> sqlite3.Connection:
+        opened.append(bus.open_database(path, tables))
+        return opened[-1]
+
+    monkeypatch.setattr(ingest, "open_database", open_and_keep)
+    with (
+        serving(bus.build, tmp_path / "bus") as bus_role,
+        serving(ingest.build, tmp_path / "ingest", BUS_URL=bus_role.url) as role,
+    ):
+        yield Pair(bus_role, role), opened[0]
+
+
+def fill(rows: sqlite3.Connection) -> None:
+    """No page more than there are."""
+    rows.execute("PRAGMA max_page_count = 1")
+
+
+def make_room(rows: sqlite3.Connection) -> None:
+    rows.execute("PRAGMA max_page_count = 1000000")
+
+
+def send_much(pair: Pair, *, first: int) -> list[str]:
+    """More than fits into the pages that there are."""
+    sent = [payment(seq) for seq in range(first, first + 100)]
+    pair.bus.post("/streams/decisions", {"entries": [decision(row) for row in sent]})
+    return [row["id"] for row in sent]
+
+
+def test_on_a_full_disk_nothing_is_lost_and_the_newest_rows_are_asked_for_in_vain(small) -> None:
+    pair, rows = small
+    pair.send(decision(payment(0)))
+    fill(rows)
+    first = send_much(pair, first=1)
+    until(lambda: pair.ingest.status("/ready") == 503, "ingest says that it can't do its job")
+    assert "rows can't be written" in pair.ingest.get("/ready")["reason"]
+    assert pair.ingest.metric("store_errors_total") >= 1
+    assert pair.ingest.status("/rows") == 503
+    second = send_much(pair, first=101)
+    until(lambda: pair.ingest.metric("store_errors_total") >= 3, "it tries again")
+    group = pair.bus.get("/streams/decisions/info")["groups"]["ingest"]
+    assert (group["pending"], group["lag"]) == (len(first), len(second))  # held, and not even read
+
+    make_room(rows)
+    until(lambda: pair.ids() == ["t-0-0", *first, *second] if pair.ingest.status("/rows") == 200 else False, "all came")
+    until(lambda: pair.ingest.status("/ready") == 200, "ingest is ready again")
+    until(lambda: not pair.bus.get("/streams/decisions/info")["groups"]["ingest"]["pending"], "all is acknowledged")
+    assert len(pair.ingest.records("/lineage")) == 201
+
+
+def test_a_reset_forgets_what_is_held(small) -> None:
+    pair, rows = small
+    fill(rows)
+    send_much(pair, first=0)
+    until(lambda: pair.ingest.status("/ready") == 503, "ingest says that it can't do its job")
+    make_room(rows)
+    pair.bus.post("/admin/reset")
+    pair.ingest.post("/admin/reset")
+    until(lambda: pair.ingest.status("/ready") == 200, "ingest is ready again")
+    assert pair.ingest.records("/rows") == []
+
+
+def test_evict_takes_away_what_is_not_its_own(pair: Pair, tmp_path: Path) -> None:
+    pair.send(decision(payment(0)))
+    pair.ingest.patch(paused=False)  # leaves its settings on the disk
+    (tmp_path / "ingest" / "core.4711").write_bytes(b"\0" * 100_000)
+    (tmp_path / "ingest" / ".copy").write_bytes(b"\0" * 1000)
+    assert pair.ingest.metric("state_foreign_bytes") == 101_000
+    assert pair.ingest.post("/ops/evict") == {"files": 2, "freed_bytes": 101_000}
+    assert pair.ingest.metric("state_foreign_bytes") == 0
+    assert pair.ingest.post("/ops/evict")["files"] == 0
+    assert {path.name for path in (tmp_path / "ingest").iterdir()} >= {"rows.sqlite", "config.json"}
+    pair.send(decision(payment(1)))
+    assert pair.ids() == ["t-0-0", "t-0-1"]
+
+
+def test_room_on_the_disk_is_told(pair: Pair) -> None:
+    assert pair.ingest.metric("state_free_bytes") > 0

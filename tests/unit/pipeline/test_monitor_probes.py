@@ -83,6 +83,18 @@ def test_a_reset_forgets_restarts_but_knows_the_process():
     assert role_gauges(role, 4.0).value("monitor_role_restarts", service="bus") == 1.0
 
 
+def test_room_on_the_disk_is_shown_where_a_role_tells_it():
+    role = RoleWatch("ingest", now=0.0)
+    role.scraped(metrics(100.0), now=1.0)
+    assert role_gauges(role, 1.0).value("monitor_state_free_bytes", service="ingest") is None
+    role.scraped(metrics(100.0) + "state_free_bytes 1.5e+06\nstate_foreign_bytes 0.0\n", now=2.0)
+    shown = role_gauges(role, 2.0)
+    assert shown.value("monitor_state_free_bytes", service="ingest") == 1.5e6
+    assert shown.value("monitor_state_foreign_bytes", service="ingest") == 0.0
+    role.forget(now=3.0)
+    assert role_gauges(role, 3.0).value("monitor_state_free_bytes", service="ingest") is None
+
+
 def test_the_start_time_is_what_the_process_says_or_its_oldest_counter():
     assert started_at(metrics(100.5) + "process_start_time_seconds 90.25\n") == 90.25
     assert started_at(metrics(100.5) + 'other_created{a="b"} 101.0\n') == 100.5

@@ -98,7 +98,7 @@ def group(rule: Rule) -> dict[str, Any]:
     return {
         "interval": f"{STEP_S}s",
         "input_series": [
-            {"series": written(gauge, labels), "values": " ".join(f"{value:g}" for value in values)}
+            {"series": written(gauge, labels), "values": " ".join(f"{value:.12g}" for value in values)}
             for gauge, values in series_of(rule).items()
         ],
         "alert_rule_test": expected(rule, labels),
