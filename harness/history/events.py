@@ -162,7 +162,8 @@ class AlertReceived(Event, frozen=True, kw_only=True, omit_defaults=True, tag="a
     """An alert as received at our pager sink. `starts_ns` and `active_ns` are converted times with `clock_error_ns`.
 
     `starts_ns`: when it began to fire (t_fire); `active_ns`: when its condition became true (t_cond). None: not known.
-    `clock`: the source whose clock pair converted both (one pair, so that the time between them has no such error).
+    `clock`: the source whose clock pair converted both: one pair, so that between them lies no more error than `cut_ns`, what
+    their texts cut off (which is in `clock_error_ns` too).
     """
 
     name: str
@@ -176,6 +177,7 @@ class AlertReceived(Event, frozen=True, kw_only=True, omit_defaults=True, tag="a
     active_ns: int | None = None
     clock_error_ns: int = 0
     clock: str = ""
+    cut_ns: int = 0
 
 
 class ServiceExited(Event, frozen=True, kw_only=True, omit_defaults=True, tag="service-exited"):

@@ -185,6 +185,21 @@ class FaultResult(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class Monitoring(msgspec.Struct, frozen=True):
+    """What the target's monitoring is set to: what the floors are made of. `hold_s` is that of `rule`, the one that detects.
+
+    `clock`: by which source's clock pair its times were converted (`wall`: it wasn't asked, ours stood in for it).
+    """
+
+    scrape_s: float
+    evaluation_s: float
+    group_wait_s: float
+    rule: str = ""
+    hold_s: float | None = None
+    clock: str = ""
+    clock_error_s: float | None = None
+
+
 class Scorecard(msgspec.Struct, frozen=True):
     """The score of one run: a pure function of its history.
 
@@ -218,6 +233,7 @@ class Scorecard(msgspec.Struct, frozen=True):
     exit: int
     history_sha256: str
     scorer: str
+    monitoring: Monitoring | None = None
     bad_samples: dict[str, int] = {}
     harness_lag_s: float | None = None
     torn: bool = False

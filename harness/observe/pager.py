@@ -3,7 +3,8 @@
 The moment that counts is when a request came in, so it is stamped before anything is parsed or asked. When it fired
 (`startsAt`) and when its condition became true (`activeAt`, asked of the target's rules API) are both by the clock of whoever
 evaluates the rules, since Alertmanager passes `startsAt` on: one pair of that clock and ours converts both, with its error, so
-that what lies between them has none. Where that clock can't be asked it is taken for our wall clock, and a note says so.
+that between them lies only what their texts cut off (Alertmanager's has milliseconds). Where that clock can't be asked it is
+taken for our wall clock, and a note says so.
 
 Junk is answered 400 and changes nothing. A flood is cut off after `ALERTS_RUN_MAX`, and the history says so.
 """
@@ -11,6 +12,7 @@ Junk is answered 400 and changes nothing. A flood is cut off after `ALERTS_RUN_M
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -23,7 +25,7 @@ from harness.contract.words import Severity
 from harness.errors import EnvironmentProblem
 from harness.history.events import AlertReceived, AnyEvent, Note
 from harness.observe.asking import NoAnswerError, ask
-from harness.observe.clocks import Converter, SourceClock, asked_at, converter, host_pair
+from harness.observe.clocks import Converter, Shown, SourceClock, asked_at, converter, host_pair
 from harness.observe.webhooks import FullError, WebhookServer
 from harness.spec.plan import PlannedRule
 
@@ -36,8 +38,10 @@ ACTIVE_TIMEOUT_S = 0.25
 ACTIVE_BYTES_MAX = 4 << 20
 MONITORING = "monitoring"
 """The clock of whoever evaluates the rules, as a source of clock pairs."""
-TEXT_NS = 1_000
-"""What reading a time from its text cuts off."""
+READ_NS = 1_000
+"""What reading a time from its text cuts off, however many digits it has."""
+
+FRACTION = re.compile(r"\.(\d+)")
 
 Active = Mapping[frozenset[tuple[str, str]], str]
 """`activeAt` of a series, by its labels."""
@@ -132,9 +136,12 @@ class PagerSink:
         page = rule.severity is Severity.PAGE if rule is not None else labels.get("severity") == Severity.PAGE
         annotations = alert.get("annotations")
         summary = annotations.get("summary", "") if isinstance(annotations, dict) else ""
-        starts, became_true = _wall_ns(alert.get("startsAt")), _wall_ns(_active_at(active, labels))
-        known = [wall_ns for wall_ns in (starts, became_true) if wall_ns is not None]
-        by = self._converter(min(known)) if known else Converter("", 0, 0)
+        starts, became_true = _told(alert.get("startsAt")), _told(_active_at(active, labels))
+        known = [told for told in (starts, became_true) if told is not None]
+        by = self._converter(min(known).wall_ns) if known else Converter("", 0, 0)
+        cut_ns = max((told.cut_ns for told in known), default=0)
+        if starts is not None and became_true is not None and 0 < became_true.wall_ns - starts.wall_ns < cut_ns:
+            starts = became_true  # none fires before its condition is true: only its text was cut
         return AlertReceived(
             t_ns=received_ns,
             src="pager",
@@ -145,9 +152,10 @@ class PagerSink:
             labels=labels,
             summary=str(summary)[:TEXT_MAX],
             fingerprint=str(alert.get("fingerprint", ""))[:TEXT_MAX],
-            starts_ns=None if starts is None else starts + by.offset_ns,
-            active_ns=None if became_true is None else became_true + by.offset_ns,
-            clock_error_ns=by.error_ns + TEXT_NS if known else 0,
+            starts_ns=None if starts is None else starts.wall_ns + by.offset_ns,
+            active_ns=None if became_true is None else became_true.wall_ns + by.offset_ns,
+            clock_error_ns=by.error_ns + cut_ns,
+            cut_ns=cut_ns,
             clock=by.source,
         )
 
@@ -194,12 +202,14 @@ def _active_at(active: Active, labels: Mapping[str, str]) -> str | None:
     return of_rule[0] if len(of_rule) == 1 else None
 
 
-def _wall_ns(text: Any) -> int | None:
-    """An RFC 3339 time as ns since the epoch; None for what is no time, or Go's zero time."""
+def _told(text: Any) -> Shown | None:
+    """An RFC 3339 time, and what its text cut off; None for what is no time, or Go's zero time."""
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None or not 2000 <= moment.year < 2200:
             return None
-        return round(moment.timestamp() * 1e6) * 1000
+        digits = FRACTION.search(text)
+        cut_ns = 10 ** (9 - min(len(digits[1]), 9)) if digits is not None else 10**9
+        return Shown(round(moment.timestamp() * 1e6) * 1000, max(cut_ns, READ_NS))
     except (TypeError, ValueError, OverflowError):
         return None

@@ -80,6 +80,11 @@ def _times(card: Scorecard) -> Table:
         time = getattr(card.times, name)
         floor = "-" if time.floor_s is None else words.seconds(time.floor_s)
         table.add_row(short, span, plain(words.time_text(time, end_reason=card.end_reason), limit=VALUE_MAX), floor)
+        if name == "ttd" and words.parts_text(card):
+            for part, between in words.PART_NAMES.items():
+                time = getattr(card.times, part)
+                floor = "-" if time.floor_s is None else words.seconds(time.floor_s)
+                table.add_row(f"  {part}", between, words.time_text(time), floor)
     return table
 
 
@@ -93,6 +98,7 @@ def _table(*columns: str) -> Table:
 def _facts(history: History, card: Scorecard, report: Path | None) -> dict[str, str]:
     facts = {
         "bad-minutes": words.bad_minutes_text(card),
+        "monitoring": words.monitoring_text(card),
         "debt": words.debt_text(card),
         "collateral": words.collateral_text(card),
         "playbook": words.conformance_text(card),

@@ -89,7 +89,13 @@ def figures(plan: Plan, card: Scorecard) -> list[Figure]:
         return _quiet(card)
     acknowledge_s = plan.playbook.acknowledge_s if plan.playbook is not None else None
     told = [
-        _time(plan, card, "ttd", limit_s=plan.detect.within_s if plan.detect is not None else None),
+        _time(
+            plan,
+            card,
+            "ttd",
+            limit_s=plan.detect.within_s if plan.detect is not None else None,
+            extra=tuple(filter(None, (words.parts_text(card),))),
+        ),
         _time(plan, card, "tta", limit_s=acknowledge_s),
         _time(plan, card, "ttm", limit_s=None, extra=_mitigated(plan, card)),
         _time(plan, card, "ttr", limit_s=plan.recover.within_s if plan.recover is not None else None),
@@ -100,11 +106,12 @@ def figures(plan: Plan, card: Scorecard) -> list[Figure]:
 def _time(plan: Plan, card: Scorecard, name: str, *, limit_s: float | None, extra: tuple[str, ...] = ()) -> Figure:
     short, long, span = words.TIME_NAMES[name]
     time: Time = getattr(card.times, name)
-    below = [*extra]
+    below: list[str] = []
     if limit_s is not None:
         below.append(f"limit {seconds(limit_s)}")
     if time.floor_s is not None:
         below.append(f"floor {seconds(time.floor_s)}")
+    below += extra
     if time.value_s is None:
         return Figure(short, long, "-", "", (time.reason or words.NOT_OBSERVED, *below), told=span)
     if time.censored:

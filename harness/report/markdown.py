@@ -53,6 +53,7 @@ class Markdown:
         lines += _times(card)
         facts = {
             "bad-minutes": words.bad_minutes_text(card),
+            "monitoring": words.monitoring_text(card),
             "debt": words.debt_text(card),
             "collateral": words.collateral_text(card),
             "playbook": words.conformance_text(card),
@@ -83,7 +84,15 @@ def _times(card: Scorecard) -> list[str]:
         time = getattr(card.times, name)
         floor = "-" if time.floor_s is None else words.seconds(time.floor_s)
         rows.append((short, long, safe(words.time_text(time, end_reason=card.end_reason)), floor))
+        if name == "ttd" and words.parts_text(card):
+            rows += [_part(card, part, between) for part, between in words.PART_NAMES.items()]
     return _table(("time", "", "value", "floor"), rows)
+
+
+def _part(card: Scorecard, name: str, between: str) -> tuple[str, str, str, str]:
+    time = getattr(card.times, name)
+    floor = "-" if time.floor_s is None else words.seconds(time.floor_s)
+    return name, between, safe(words.time_text(time)), floor
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

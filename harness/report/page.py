@@ -113,10 +113,10 @@ def _steps(scene: Scene) -> list[dict[str, Json]]:
 
 def _provenance(history: History, card: Scorecard) -> list[tuple[str, str]]:
     header, plan = history.header, history.header.plan
-    alerts = plan.alerts
-    clocks = [event for event in history.events() if isinstance(event, ClockPair)]
-    errors = {pair.source: pair.error_ns for pair in clocks}
-    pipeline = f"scrape {seconds(alerts.scrape_s)}, evaluation {seconds(alerts.evaluation_s)}"
+    errors: dict[str, list[int]] = {}
+    for event in history.events():
+        if isinstance(event, ClockPair):
+            errors.setdefault(event.source, []).append(event.error_ns)
     told = [
         ("run", header.run),
         ("started", header.started_utc),
@@ -128,7 +128,7 @@ def _provenance(history: History, card: Scorecard) -> list[tuple[str, str]]:
         ("python, platform", f"{header.python}, {header.platform}"),
         ("scenario", f"{plan.scenario}, digest {plan.scenario_digest}"),
         ("target", f"{plan.target} ({plan.driver}, instance {header.instance}), digest {plan.target_digest}"),
-        ("its monitoring", f"{pipeline}, group wait {seconds(alerts.group_wait_s)}"),
+        ("its monitoring", words.monitoring_text(card)),
         ("prober", f"a sample every {seconds(plan.sample_every_s)}"),
         ("load", f"{plan.load.name}, {plan.load.rate:g} requests a second" if plan.load is not None else "none"),
         (
@@ -138,7 +138,10 @@ def _provenance(history: History, card: Scorecard) -> list[tuple[str, str]]:
     ]
     if errors:
         told.append(
-            ("clock errors", ", ".join(f"{source} {error / NS * 1000:.2f} ms" for source, error in errors.items()))
+            (
+                "clock pairs",
+                ", ".join(f"{source}: {len(of)}, best ± {min(of) / NS * 1000:.3f} ms" for source, of in errors.items()),
+            )
         )
     return [(name, plain(text)) for name, text in told]
 

@@ -23,12 +23,14 @@ TIME_NAMES = {
     "ttrepair": ("TTRepair", "time to repair", "detection to cause gone"),
     "ttr": ("TTR", "time to recover", "fault active to recovered"),
 }
-SPLIT_NAMES = {
-    "sense": "sense: active to condition true",
-    "hold": "hold: condition true to firing",
-    "deliver": "deliver: firing to page received",
-    "lead": "lead: impact to detection (negative: noticed before users felt it)",
+PART_NAMES = {
+    "sense": "fault active to condition seen by a rule",
+    "hold": "condition seen to rule firing",
+    "deliver": "rule firing to page received",
 }
+"""The parts of TTD."""
+LEAD = "impact to detection; negative: noticed before users felt it"
+CLOCK_WORDS = {"wall": "this host's wall clock, since its own was not told", "monitoring": "its own clock"}
 END_WORDS = {
     "claimed": "the responder called it resolved",
     "budget": "the budget was over",
@@ -76,6 +78,30 @@ def time_text(time: Time, *, end_reason: str = "") -> str:
     if time.censored:
         return f"> {seconds(time.value_s)} ({end_reason or 'end of run'})"
     return measured(time.value_s, time.resolution_s)
+
+
+def parts_text(card: Scorecard) -> str:
+    """`sense 1.50 s + hold 1.00 s + deliver 0.50 s`; empty where the monitoring doesn't tell all of them."""
+    parts = [(name, getattr(card.times, name)) for name in PART_NAMES]
+    if any(time.at_ns is None or time.value_s is None for _, time in parts):
+        return ""
+    return " + ".join(f"{name} {seconds(time.value_s)}" for name, time in parts)
+
+
+def monitoring_text(card: Scorecard) -> str:
+    """What the monitoring is set to, the floor that makes, and by which clock its times were converted."""
+    told = card.monitoring
+    if told is None:
+        return NOT_OBSERVED
+    parts = [f"scrape {seconds(told.scrape_s)}", f"evaluation {seconds(told.evaluation_s)}"]
+    if told.hold_s is not None:
+        parts.append(f"hold{f' of {plain(told.rule)}' if told.rule else ''} {seconds(told.hold_s)}")
+    parts.append(f"group wait {seconds(told.group_wait_s)}")
+    floor = card.times.ttd.floor_s
+    text = ", ".join(parts) + (f"; floor {seconds(floor)}" if floor is not None else "")
+    if told.clock and told.clock_error_s is not None:
+        text += f"; times by {CLOCK_WORDS.get(told.clock, plain(told.clock))}, ± {seconds(told.clock_error_s)}"
+    return text
 
 
 def quantity(value: float | None, unit: str) -> str:

@@ -14,7 +14,7 @@ from harness.score.collateral import collateral, intact
 from harness.score.conformance import conformance
 from harness.score.criteria import changes, fault_criteria, quiet_criteria
 from harness.score.debt import damaged_by_fault, debt
-from harness.score.detection import detection, pages
+from harness.score.detection import detection, monitoring, pages
 from harness.score.diagnosis import diagnosed
 from harness.score.evidence import NS, Evidence, Recording, gather
 from harness.score.faults import Witnessed, dirty, result, witnessed
@@ -27,7 +27,7 @@ from harness.score.rounding import rounded
 from harness.score.times import times
 from harness.score.verdict import exit_code, verdict
 
-SCORER = "mldrill score 3"
+SCORER = "mldrill score 4"
 """Changes whenever the same history would get another scorecard."""
 
 
@@ -87,6 +87,7 @@ def _scored(history: Recording) -> Scorecard:
                 from_ns=zero_ns,
                 until_ns=evidence.ended_ns,
             ),
+            monitoring=monitoring(plan, detected),
             bad_samples={str(kind): count for kind, count in impact.bad.items()},
             debt=owed.items,
             collateral=side,

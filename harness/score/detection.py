@@ -13,6 +13,7 @@ import msgspec
 
 from harness.contract.words import ReportKind, Severity
 from harness.history.events import AlertReceived
+from harness.history.scorecard import Monitoring
 from harness.score.evidence import NS, Evidence
 from harness.spec.plan import Plan, PlannedDetect
 
@@ -20,13 +21,29 @@ FIRING = "firing"
 
 
 class Detection(msgspec.Struct, frozen=True):
-    """`page`: the first that qualifies. `perhaps`: one of which the clocks can't tell. `detect_ns`: page or declaration."""
+    """`page`: the first that qualifies. `perhaps`: one of which the clocks can't tell. `detect_ns`: page or declaration.
+
+    `floors`: None where no page is expected.
+    """
 
     page: AlertReceived | None
     perhaps: AlertReceived | None
     detect_ns: int | None
     res_ns: int
-    floor_s: float | None
+    floors: Floors | None
+
+
+class Floors(msgspec.Struct, frozen=True):
+    """What the monitoring's settings alone can cost, as a whole and of each part, every period counted whole.
+
+    What scrape and evaluation cost is part of sense, not of its resolution: `activeAt` is the evaluation that saw the condition
+    first, and how long it had been true by then is what sense measures. The rule's hold counts from that evaluation.
+    """
+
+    whole_s: float
+    sense_s: float
+    hold_s: float
+    deliver_s: float
 
 
 def detection(evidence: Evidence) -> Detection:
@@ -55,7 +72,7 @@ def detection(evidence: Evidence) -> Detection:
         perhaps=perhaps,
         detect_ns=detect_ns,
         res_ns=lag_ns + (page.res_ns if page is not None and by_page else 0),
-        floor_s=_floor_s(plan, page),
+        floors=_floors(plan, page),
     )
 
 
@@ -132,21 +149,27 @@ def _declared_ns(evidence: Evidence, inject_ns: int | None) -> int | None:
     return None
 
 
-def _floor_s(plan: Plan, page: AlertReceived | None) -> float | None:
-    """scrape + evaluation + the rule's hold + group wait: no monitoring so set up can be faster by design."""
-    detect = plan.detect
+def monitoring(plan: Plan, detected: Detection) -> Monitoring:
+    """What the target's monitoring is set to, and by which clock its times were converted."""
+    settings, page = plan.alerts, detected.page
+    return Monitoring(
+        scrape_s=settings.scrape_s,
+        evaluation_s=settings.evaluation_s,
+        group_wait_s=settings.group_wait_s,
+        rule=page.name if page is not None else (plan.detect.alert or "") if plan.detect is not None else "",
+        hold_s=detected.floors.hold_s if detected.floors is not None else None,
+        clock=page.clock if page is not None else "",
+        clock_error_s=page.clock_error_ns / NS if page is not None and page.clock else None,
+    )
+
+
+def _floors(plan: Plan, page: AlertReceived | None) -> Floors | None:
+    """Of several rules that could have paged, the quickest one's."""
+    detect, settings = plan.detect, plan.alerts
     if detect is None:
         return None
     name = page.name if page is not None else detect.alert
-    holds = [
-        rule.hold_s
-        for rule in plan.alerts.rules
-        if (rule.name == name if name is not None else rule.layer is detect.layer)
-    ]
-    settings = plan.alerts
-    return settings.scrape_s + settings.evaluation_s + min(holds, default=0.0) + settings.group_wait_s
-
-
-def seconds(from_ns: int, to_ns: int) -> float:
-    """Seconds from one moment to another."""
-    return (to_ns - from_ns) / NS
+    rules = [rule for rule in settings.rules if (rule.name == name if name is not None else rule.layer is detect.layer)]
+    hold_s = min((rule.hold_s for rule in rules), default=0.0)
+    sense_s = settings.scrape_s + settings.evaluation_s
+    return Floors(sense_s + hold_s + settings.group_wait_s, sense_s, hold_s, settings.group_wait_s)

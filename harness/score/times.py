@@ -3,7 +3,8 @@
 Never the oracle's own time, never the hold: mitigation and recovery are stamped where their hold began. What did not happen
 until the run's end is censored there: its value then says how long it was watched for, not how long it took. What has no zero
 to count from is not observed. A duration may be negative where things came in another order than usual (mitigated before
-anyone noticed): that is what happened.
+anyone noticed): that is what happened. Both ends of hold are of the monitoring's own clock, so converting them costs it nothing;
+what their texts cut off is all the error it has.
 """
 
 from __future__ import annotations
@@ -50,19 +51,25 @@ def times(evidence: Evidence, at: Moments, *, detected: Detection, impact: Impac
     undetected = "nobody noticed, so there is no zero"
     detected_at, detected_res = (at.t_detect, detected.res_ns) if expects else (None, 0)
     zero = active if expects else None
-    known_cond = End(at.t_cond, error, "the monitoring doesn't say", False)
-    known_fire = End(at.t_fire, error, "the monitoring doesn't say", False)
+    floors = detected.floors
+    untold = "the monitoring doesn't say" if page is not None else "no page that qualifies"
     return Times(
-        ttd=span(zero, width, detect, no_zero, detected.floor_s),
+        ttd=span(zero, width, detect, no_zero, floors.whole_s if floors else None),
         tta=span(at.t_page, page_end.res_ns, End(at.t_ack, 0, "nobody acknowledged"), "no page that qualifies"),
         tte=span(at.t_ack, 0, End(at.t_engage, 0, "nobody looked at evidence"), "nobody acknowledged"),
         ttl=span(detected_at, detected_res, End(at.t_loc, 0, "no diagnosis earned credit"), undetected),
         ttm=span(detected_at, detected_res, _end(recovery.mitigated if recovery else None, nothing), undetected),
         ttrepair=span(detected_at, detected_res, _end(recovery.repaired if recovery else None, EXTERNAL), undetected),
         ttr=span(zero, width, _end(recovery.recovered if recovery else None, EXTERNAL), no_zero),
-        sense=span(zero, width, known_cond, no_zero),
-        hold=span(at.t_cond, error, known_fire, "the monitoring doesn't say"),
-        deliver=span(at.t_fire, error, page_end, "the monitoring doesn't say"),
+        sense=span(zero, width, End(at.t_cond, error, untold, False), no_zero, floors.sense_s if floors else None),
+        hold=span(
+            at.t_cond,
+            page.cut_ns if page is not None else 0,
+            End(at.t_fire, 0, untold, False),
+            untold,
+            floors.hold_s if floors else None,
+        ),
+        deliver=span(at.t_fire, error, page_end, untold, floors.deliver_s if floors else None),
         lead=span(at.t_impact, impact.res_ns, detect, unhurt) if expects else Time(reason=no_zero),
     )
 

@@ -292,6 +292,7 @@ class Story:
         cond: float | None = None,
         fire: float | None = None,
         error: float = 0.0,
+        cut: float = 0.0,
     ) -> Story:
         return self.add(
             e.AlertReceived(
@@ -306,6 +307,8 @@ class Story:
                 active_ns=None if cond is None else ns(cond),
                 starts_ns=None if fire is None else ns(fire),
                 clock_error_ns=round(error * 1e9),
+                clock="monitoring" if error else "",
+                cut_ns=round(cut * 1e9),
             )
         )
 

@@ -111,6 +111,26 @@ def test_sense_hold_and_deliver_come_out_right_by_a_clock_that_is_off(elsewhere:
     assert [event.source for event in events if isinstance(event, ClockPair)] == ["monitoring"]
 
 
+def test_what_the_text_of_a_time_cut_off_is_error_and_makes_no_rule_fire_before_it_was_true(
+    elsewhere: Elsewhere,
+) -> None:
+    """Alertmanager cuts `startsAt` to milliseconds, Prometheus' `activeAt` has all of them."""
+    events: list[AnyEvent] = []
+    sink = PagerSink(
+        port=0, rules=RULES, active_url=f"{elsewhere.url}/api/v1/alerts", clock_url=None, put=events.append
+    )
+    elsewhere.off_ns = 0
+    elsewhere.active_ns = wall_ns() // 1_000_000 * 1_000_000 + 722_000
+    starts = elsewhere.text(elsewhere.active_ns - 722_000)[:19] + f".{elsewhere.active_ns // 1_000_000 % 1000:03d}Z"
+    sink.receive(
+        json.dumps({"alerts": [{"labels": LABELS, "status": "firing", "startsAt": starts}]}).encode(), now_ns()
+    )
+    alert = next(event for event in events if isinstance(event, AlertReceived))
+    assert alert.starts_ns == alert.active_ns
+    assert alert.cut_ns == 1_000_000
+    assert alert.clock_error_ns > alert.cut_ns
+
+
 def test_a_clock_that_is_not_told_is_taken_for_ours_and_the_history_says_so(elsewhere: Elsewhere) -> None:
     elsewhere.tells_time = False
     alert, events, truth = page(elsewhere)

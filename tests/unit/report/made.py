@@ -44,6 +44,8 @@ def rich(*, seed: int = 3, end_at: float = 19.0, responds: bool = True, gap: boo
             active_ns=ns(5.4),
             starts_ns=ns(6.5),
             clock_error_ns=2_000_000,
+            clock="monitoring",
+            cut_ns=1_000_000,
         )
     )
     story.alert(7.9, "InputDrift", severity=Severity.TICKET, layer="distribution", cond=7.5, fire=7.6)

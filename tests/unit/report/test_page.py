@@ -209,3 +209,29 @@ def test_harm_too_short_to_be_an_impact_is_said_and_drawn() -> None:
     assert page.count("missed correctness, decision-quality</title>") == 2
     assert "no objective was lost" not in page
     assert "bad samples: correctness 2, decision-quality 2" in page
+
+
+def test_ttd_is_shown_in_its_parts_with_their_errors_floors_and_what_the_monitoring_is_set_to(rich: str) -> None:
+    card = score(made.rich())
+    rows = re.findall(r'part">(\w+)</td><td></td><td>([^<]+)</td><td class="n">([^<]+)<', rich)
+    parts = {name: getattr(card.times, name) for name in ("sense", "hold", "deliver")}
+    assert rows == [(name, words.time_text(time), words.seconds(time.floor_s)) for name, time in parts.items()]
+    assert rows[1] == ("hold", "1.10 s ± 1.0 ms", "1.00 s")
+    assert "sense 1.40 s + hold 1.10 s + deliver 0.50 s" in rich
+    told = "scrape 0.50 s, evaluation 0.50 s, hold of CanaryWrong 1.00 s, group wait 0.00 s; floor 2.00 s; times by its own clock"
+    assert rich.count(told) == 2
+    assert "pager: 1, best ± 0.800 ms" in rich
+
+
+def test_a_clock_that_was_not_asked_is_named() -> None:
+    card = score(made.rich())
+    by_ours = msgspec.structs.replace(card.monitoring, clock="wall", clock_error_s=1e-6)
+    assert "this host's wall clock, since its own was not told" in words.monitoring_text(
+        msgspec.structs.replace(card, monitoring=by_ours)
+    )
+
+
+def test_an_older_scorecard_without_the_settings_is_shown_all_the_same() -> None:
+    card = msgspec.structs.replace(score(made.rich()), monitoring=None)
+    assert words.monitoring_text(card) == words.NOT_OBSERVED
+    assert HtmlPage().render(made.rich(), card)

@@ -246,6 +246,16 @@ def test_the_ending_says_verdict_times_and_how_to_repeat_it():
     assert "\x1b" not in text
 
 
+def test_the_ending_splits_ttd_where_the_monitoring_tells_all_of_it():
+    text = ending_of(made.rich())
+    assert re.search(r"  sense +fault active to condition seen by a rule +1\.40 s ± 0\.20 s +1\.00 s", text)
+    assert re.search(r"  hold +condition seen to rule firing +1\.10 s ± 1\.0 ms +1\.00 s", text)
+    assert re.search(r"  deliver +rule firing to page received +0\.50 s ± ", text)
+    assert "monitoring  scrape 0.50 s, evaluation 0.50 s, hold of CanaryWrong 1.00 s" in text
+    untold = ending_of(build.bad_model(page_at=None).alert(7.0, fire=6.5))
+    assert "  hold" not in untold
+
+
 def test_what_never_came_is_told_as_more_than():
     text = ending_of(made.rich(responds=False, end_at=36.0))
     assert re.search(r"TTR +fault active to recovered +> 32\.0 s \(budget\)", text)

@@ -62,6 +62,22 @@ def test_ttd_splits_into_sense_hold_and_deliver_beside_its_floor() -> None:
     assert (times.ttd.floor_s, times.ttd.resolution_s, times.lead.value_s) == (2.0, 0.205, 2.5)
 
 
+def test_each_part_has_its_own_error_and_its_own_floor() -> None:
+    """The zero is 0.2 s wide; both ends of hold are of the monitoring's clock, so only their texts blur it."""
+    settings = msgspec.structs.replace(plan().alerts, group_wait_s=0.25)
+    story = bad_model(plan(alerts=settings), page_at=None).alert(7.0, cond=5.5, fire=6.5, error=0.1, cut=0.001)
+    scored = card(story)
+    parts = [scored.times.sense, scored.times.hold, scored.times.deliver]
+    assert [part.value_s for part in parts] == [1.5, 1.0, 0.5]
+    assert [part.resolution_s for part in parts] == [pytest.approx(0.3), 0.001, pytest.approx(0.105)]
+    floors = [part.floor_s for part in parts]
+    assert floors == [settings.scrape_s + settings.evaluation_s, 1.0, 0.25]
+    assert scored.times.ttd.floor_s == pytest.approx(sum(floors))
+    told = scored.monitoring
+    assert told is not None
+    assert (told.rule, told.hold_s, told.clock, told.clock_error_s) == ("CanaryWrong", 1.0, "monitoring", 0.1)
+
+
 WRONG_PAGES = {
     "another layer": {"layer": "latency"},
     "a ticket": {"severity": Severity.TICKET},
