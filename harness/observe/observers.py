@@ -86,6 +86,7 @@ class Observers:
             rules=self.plan.alerts.rules,
             active_url=active,
             clock_url=self.fill(alerts.clock) if alerts.clock else None,
+            heartbeat=self.plan.alerts.heartbeat,
             put=self._put,
         )
         self._pager.start()
@@ -98,6 +99,9 @@ class Observers:
         deadline = time.monotonic() + FIRST_S
         for child in self._children():
             child.wait_first(deadline - time.monotonic())
+        if self._pager.dead_man is not None and not self._pager.dead_man.wait_first(deadline - time.monotonic()):
+            rule = self._pager.dead_man.rule
+            raise EnvironmentProblem(f"no heartbeat ({rule}) came within {FIRST_S:g} s: the target's pages don't reach us")
 
     def collect(self) -> None:
         """Reads all record readings to their end. Raises `EnvironmentProblem` naming those that could not be."""

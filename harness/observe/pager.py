@@ -6,6 +6,8 @@ evaluates the rules, since Alertmanager passes `startsAt` on: one pair of that c
 that between them lies only what their texts cut off (Alertmanager's has milliseconds). Where that clock can't be asked it is
 taken for our wall clock, and a note says so.
 
+The rule that always fires is no alert but a heartbeat (`harness.observe.heartbeat`), also in a flood.
+
 Junk is answered 400 and changes nothing. A flood is cut off after `ALERTS_RUN_MAX`, and the history says so.
 """
 
@@ -26,6 +28,7 @@ from harness.errors import EnvironmentProblem
 from harness.history.events import AlertReceived, AnyEvent, Note
 from harness.observe.asking import NoAnswerError, ask
 from harness.observe.clocks import Converter, Shown, SourceClock, asked_at, converter, host_pair
+from harness.observe.heartbeat import DeadMan
 from harness.observe.webhooks import FullError, WebhookServer
 from harness.spec.plan import PlannedRule
 
@@ -62,6 +65,7 @@ class PagerSink:
         put: Callable[[AnyEvent], None],
         host: str = "127.0.0.1",
         clock_url: str | None = None,
+        heartbeat: PlannedHeartbeat | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -70,6 +74,7 @@ class PagerSink:
         self.put = put
         asked = asked_at(clock_url, active_url)
         self._clock = SourceClock(MONITORING, asked, put=put) if asked is not None else None
+        self.dead_man = DeadMan(heartbeat, put=put) if heartbeat is not None else None
         self._wall_said = False
         self._pool = urllib3.PoolManager(maxsize=4)
         self._server: WebhookServer | None = None
@@ -88,6 +93,8 @@ class PagerSink:
         self.port = self._server.server_address[1]
         if self._clock is not None:
             self._clock.start()
+        if self.dead_man is not None:
+            self.dead_man.start()
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="pager").start()
 
     def stop(self) -> None:
@@ -98,6 +105,8 @@ class PagerSink:
         self._server = None
         if self._clock is not None:
             self._clock.stop()
+        if self.dead_man is not None:
+            self.dead_man.stop()
         if self._dropped:
             words = f"{self._dropped} alerts were dropped: more came than the pager takes in"
             self.put(Note(t_ns=now_ns(), src="pager", text=words, data={"dropped": self._dropped}))
@@ -108,6 +117,7 @@ class PagerSink:
         alerts = data.get("alerts") if isinstance(data, dict) else None
         if not isinstance(alerts, list) or not all(isinstance(alert, dict) for alert in alerts):
             raise ValueError("no Alertmanager webhook: `alerts` must be a list of objects")
+        alerts = self._without_heartbeats(alerts, received_ns)
         kept = alerts[: self._admitted(len(alerts))]
         if alerts and not kept:
             raise FullError
@@ -116,6 +126,16 @@ class PagerSink:
         for event in events:
             self.put(event)
         return len(events)
+
+    def _without_heartbeats(self, alerts: list[Any], received_ns: int) -> list[Any]:
+        """The alerts; what tells only that they'd arrive is noted elsewhere. A heartbeat that ends is none."""
+        dead_man = self.dead_man
+        if dead_man is None:
+            return alerts
+        beats = [alert for alert in alerts if _texts(alert.get("labels")).get("alertname") == dead_man.rule]
+        if any(alert.get("status") == "firing" for alert in beats):
+            dead_man.beat(received_ns)
+        return [alert for alert in alerts if alert not in beats] if beats else alerts
 
     def _admitted(self, offered: int) -> int:
         """How many of these are taken in."""

@@ -11,10 +11,10 @@ import msgspec
 
 from harness.contract.faults import CureKind, PlannedFault
 from harness.contract.words import Kind, Layer, Severity
-from harness.spec.plan import PlannedAlerts, PlannedDetect, PlannedLimit, PlannedRule
+from harness.spec.plan import PlannedAlerts, PlannedDetect, PlannedHeartbeat, PlannedLimit, PlannedRule
 from harness.spec.playbook import Playbook, TimeTargets
 from harness.spec.scenario import Scenario, WithinExpectation
-from harness.spec.target import AlertsSpec, RuleSpec
+from harness.spec.target import AlertsSpec, HeartbeatSpec, RuleSpec
 
 HOLD_S = 3.0
 
@@ -59,8 +59,15 @@ def alerts(spec: AlertsSpec) -> PlannedAlerts:
         scrape_s=spec.scrape,
         evaluation_s=spec.evaluation,
         group_wait_s=spec.group_wait,
-        rules=tuple(PlannedRule(name, rule.layer, rule.severity, rule.hold) for name, rule in spec.rules.items()),
+        rules=tuple(PlannedRule(name, rule.layer, rule.severity, rule.hold) for name, rule in spec.paging.items()),
+        heartbeat=_heartbeat(spec.heartbeat),
     )
+
+
+def _heartbeat(spec: HeartbeatSpec | None) -> PlannedHeartbeat | None:
+    if spec is None:
+        return None
+    return PlannedHeartbeat(spec.rule, spec.page, spec.layer, every_s=spec.every, within_s=spec.within)
 
 
 def _limit(own: WithinExpectation | None, target_s: float | None) -> PlannedLimit | None:

@@ -55,7 +55,7 @@ def _detect(scenario: Scenario, spec: TargetSpec) -> Iterator[str]:
     detect = scenario.expect.detect
     if detect is None:
         return
-    rules = spec.alerts.rules
+    rules = spec.alerts.paging
     if detect.alert is not None and detect.alert not in rules:
         yield f"expect.detect.alert: {unknown('rule', detect.alert, rules)}"
         return

@@ -59,7 +59,7 @@ def make_plan(
     if responder == PLAYBOOK and playbook is None:
         raise UsageError(f"scenario '{scenario.scenario}' names no playbook that the responder could follow")
     planned = _faults(scenario, spec=target_spec, inventory=inventory, seed=seed, faults=faults)
-    limits, too_late = expect.limits(scenario, playbook=playbook, rules=target_spec.alerts.rules, faults=planned)
+    limits, too_late = expect.limits(scenario, playbook=playbook, rules=target_spec.alerts.paging, faults=planned)
     lacking = [
         *lacks.expectations(scenario, target_spec, faults=planned),
         *too_late,

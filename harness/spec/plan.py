@@ -119,13 +119,33 @@ class PlannedRule(msgspec.Struct, frozen=True):
     hold_s: float = 0.0
 
 
+class PlannedHeartbeat(msgspec.Struct, frozen=True):
+    """The rule that fires always, and the page that its absence is: due `every_s` + `within_s` after the last arrival."""
+
+    rule: str
+    page: str
+    layer: Layer
+    every_s: float
+    within_s: float
+
+
 class PlannedAlerts(msgspec.Struct, frozen=True):
-    """Settings that make the floor under every TTD: scrape + evaluation + the rule's hold + group wait."""
+    """Settings that make the floor under every TTD: scrape + evaluation + the rule's hold + group wait.
+
+    `rules` has the heartbeat's page too, whose floor is its own: how often heartbeats come, and how late they may be.
+    """
 
     scrape_s: float
     evaluation_s: float
     group_wait_s: float
     rules: tuple[PlannedRule, ...] = ()
+    heartbeat: PlannedHeartbeat | None = None
+
+    def floor_s(self, rule: PlannedRule) -> float:
+        """What no monitoring so set up can be faster than by design."""
+        if self.heartbeat is not None and rule.name == self.heartbeat.page:
+            return self.heartbeat.every_s + self.heartbeat.within_s
+        return self.scrape_s + self.evaluation_s + rule.hold_s + self.group_wait_s
 
 
 class PlannedService(msgspec.Struct, frozen=True):

@@ -142,6 +142,16 @@ class RuleSpec(Written):
     )
 
 
+class HeartbeatSpec(Written):
+    """A rule that fires always and is sent again and again; where it no longer arrives, no page would: that is a page itself."""
+
+    rule: str = Field(description="The rule that always fires; told as no alert")
+    every: Seconds = Field(description="How long it may be from one arrival to the next")
+    within: Seconds = Field(description="How long after that it is waited for before its absence is a page")
+    page: str = Field(default="DeadMansSwitch", description="Name of that page")
+    layer: Layer = Field(default=Layer.AVAILABILITY, description="Layer of that page")
+
+
 class AlertsSpec(Written):
     """Where alerts come from. `sink_port` names the reserved port at which our pager sink listens."""
 
@@ -165,6 +175,23 @@ class AlertsSpec(Written):
         default=0.0, validate_default=False, description="How long alerts are held back to be grouped"
     )
     rules: dict[str, RuleSpec] = Field(default={}, description="The rules, by name")
+    heartbeat: HeartbeatSpec | None = Field(
+        default=None, description="The rule whose absence tells that no page arrives; none: nobody notices that"
+    )
+
+    @property
+    def paging(self) -> dict[str, RuleSpec]:
+        """The rules, and the page that the absence of heartbeats is."""
+        beat = self.heartbeat
+        if beat is None:
+            return self.rules
+        return self.rules | {beat.page: RuleSpec.model_construct(layer=beat.layer, hold=beat.within)}
+
+    @model_validator(mode="after")
+    def _own_name(self) -> Self:
+        if self.heartbeat is not None and self.heartbeat.page in self.rules:
+            raise ValueError(f"heartbeat.page: '{self.heartbeat.page}' is one of `rules`; give it a name of its own")
+        return self
 
 
 class Argument(Written):

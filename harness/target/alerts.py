@@ -21,14 +21,21 @@ SUSPECT_S = 10.0
 
 
 def active(alerts: AlertsSpec, names: Mapping[str, Json], *, timeout_s: float) -> list[dict[str, Any]]:
-    """Pending and firing alerts, as given. Raises `EnvironmentProblem`."""
+    """Pending and firing alerts, as given, without the heartbeat, which always fires. Raises `EnvironmentProblem`."""
     if alerts.active is None:
         raise EnvironmentProblem("target.yaml declares no alerts.active")
     answer = http.ask("GET", fill_url(alerts.active, names, where="alerts.active"), timeout_s=timeout_s)
     match answer:
         case {"data": {"alerts": list(found)}}:
-            return [alert for alert in found if isinstance(alert, dict)]
+            return [alert for alert in found if isinstance(alert, dict) and not _is_heartbeat(alert, alerts)]
     raise EnvironmentProblem(f"alerts.active: not the shape of /api/v1/alerts: {str(answer)[: http.SHOWN_MAX]}")
+
+
+def _is_heartbeat(alert: Mapping[str, Any], alerts: AlertsSpec) -> bool:
+    labels = alert.get("labels")
+    return (
+        alerts.heartbeat is not None and isinstance(labels, dict) and labels.get("alertname") == alerts.heartbeat.rule
+    )
 
 
 def firing(found: list[dict[str, Any]]) -> tuple[str, ...]:
