@@ -30,7 +30,7 @@ from harness.observe.asking import NoAnswerError, ask
 from harness.observe.clocks import Converter, Shown, SourceClock, asked_at, converter, host_pair
 from harness.observe.heartbeat import DeadMan
 from harness.observe.webhooks import FullError, WebhookServer
-from harness.spec.plan import PlannedRule
+from harness.spec.plan import PlannedHeartbeat, PlannedRule
 
 ALERTS_MAX = 200
 """In one webhook."""

@@ -36,14 +36,16 @@ class Detection(msgspec.Struct, frozen=True):
 class Floors(msgspec.Struct, frozen=True):
     """What the monitoring's settings alone can cost, as a whole and of each part, every period counted whole.
 
+    Whose page is the absence of heartbeats has no parts: no rule tells when it became true.
+
     What scrape and evaluation cost is part of sense, not of its resolution: `activeAt` is the evaluation that saw the condition
     first, and how long it had been true by then is what sense measures. The rule's hold counts from that evaluation.
     """
 
     whole_s: float
-    sense_s: float
-    hold_s: float
-    deliver_s: float
+    sense_s: float | None = None
+    hold_s: float | None = None
+    deliver_s: float | None = None
 
 
 def detection(evidence: Evidence) -> Detection:
@@ -170,6 +172,10 @@ def _floors(plan: Plan, page: AlertReceived | None) -> Floors | None:
         return None
     name = page.name if page is not None else detect.alert
     rules = [rule for rule in settings.rules if (rule.name == name if name is not None else rule.layer is detect.layer)]
-    hold_s = min((rule.hold_s for rule in rules), default=0.0)
+    quickest = min(rules, key=settings.floor_s, default=None)
     sense_s = settings.scrape_s + settings.evaluation_s
-    return Floors(sense_s + hold_s + settings.group_wait_s, sense_s, hold_s, settings.group_wait_s)
+    if quickest is None:
+        return Floors(sense_s + settings.group_wait_s, sense_s, None, settings.group_wait_s)
+    if settings.heartbeat is not None and quickest.name == settings.heartbeat.page:
+        return Floors(settings.floor_s(quickest))
+    return Floors(settings.floor_s(quickest), sense_s, quickest.hold_s, settings.group_wait_s)
