@@ -36,7 +36,7 @@ def test_a_role_starts_as_in_the_target_and_has_its_variables(name: str) -> None
     service, embedded = SERVICES[name], TARGET["services"][name]
     module = "pipeline.redisrole" if name == "bus" else embedded["start"]["python"].partition(":")[0]
     assert service["command"] == ["role", module]
-    own = {"SERVICE", "SEED", "REDIS_PORT", "STREAM_URL", "ALERTMANAGER_URL"}
+    own = {"SERVICE", "SEED", "REDIS_PORT", "STREAM_URL", "ALERTMANAGER_URL", "PAGER_URL"}
     of_links = {link["variable"] for link in TARGET["links"].values() if link["from"] == name and "variable" in link}
     # ALERT_WEBHOOK_URL is Alertmanager's here: the monitor pages nobody itself.
     expected = of_links | set(embedded.get("env", {})) - {"ALERT_WEBHOOK_URL"}
