@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.contract.undo import Json, Point, PointKind
 from harness.contract.words import Action, Observation
-from harness.errors import EnvironmentProblem, UsageError
-from harness.spec.base import parse_size
-from harness.target import http, observed
+from harness.errors import EnvironmentProblem
+from harness.target import acting, observed
 from harness.target.docker import counters, life, limits, looks
 from harness.target.docker.record import limits_of
 from harness.target.snapshots import ASK_S, together
@@ -21,7 +20,6 @@ from harness.target.snapshots import ASK_S, together
 if TYPE_CHECKING:
     from harness.target.docker.instance import DockerTarget
 
-ACT_S = 5.0
 POINTS = {"memory": PointKind.MEMORY, "cpu": PointKind.CPU}
 
 
@@ -38,27 +36,11 @@ def act(target: DockerTarget, action: Action, arguments: Mapping[str, Json]) -> 
             if action is not Action.STOP:
                 life.start(target.daemon, container, life.state_of(target.daemon.inspect(container)))
             return {"service": service, "done": action}
-        case Action.SET_FLAG:
-            service, key, value = arguments["service"], arguments["flag"], arguments["value"]
-            url = target.declared.config_url(service)
-            http.ask("PATCH", url, body={key: value}, timeout_s=ACT_S, ok=(200, 204))
-            return {"service": service, "flag": key, "value": value}
         case Action.SET_LIMIT:
-            value = _limit(arguments["resource"], arguments["value"])
+            value = acting.limit_of(arguments["resource"], arguments["value"])
             target.set(Point(POINTS[arguments["resource"]], arguments["service"]), value)
             return {"service": arguments["service"], "resource": arguments["resource"], "value": value}
-        case Action.REROUTE | Action.ANNOTATE:
-            return {"ok": True, **{key: value for key, value in arguments.items() if value is not None}}
-    raise UsageError(f"the docker driver has no built-in action '{action}'")
-
-
-def _limit(resource: str, value: Json) -> Json:
-    if resource == "memory" and isinstance(value, str):
-        try:
-            return parse_size(value)
-        except ValueError as error:
-            raise UsageError(f"set-limit: {error}") from None
-    return value
+    return acting.act(action, arguments, config_url=target.declared.config_url, driver="docker")
 
 
 def observe(target: DockerTarget, observation: Observation, arguments: Mapping[str, Json]) -> dict[str, Json]:
@@ -96,8 +78,7 @@ def _services(target: DockerTarget) -> dict[str, Json]:
     for name in target.spec.services:
         state = life.state_of(found[name]) if name in found else life.DOWN
         ready = state == life.RUNNING and bool(answers.get(f"ready/{name}"))
-        flat[name] = state if state != life.RUNNING else "ready" if ready else "not-ready"
-        flat |= {f"{name}.state": state, f"{name}.ready": ready, f"{name}.restarts": _restarts(found.get(name))}
+        flat |= acting.service_words(name, state=state, ready=ready, restarts=_restarts(found.get(name)))
         if target.models_of(name):
             flat[f"{name}.version"] = answers.get(f"version/{name}")
     return flat

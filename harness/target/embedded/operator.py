@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness.contract.undo import Json
 from harness.contract.words import Action, Observation
-from harness.errors import UsageError
-from harness.spec.base import parse_size
-from harness.target import http, observed
+from harness.target import acting, observed
 from harness.target.embedded import looks
 from harness.target.embedded.launch import Operate, ServiceStatus, StatusAnswer
 from harness.target.embedded.memory import family_private_bytes
@@ -25,36 +23,19 @@ from harness.target.snapshots import ASK_S, together
 if TYPE_CHECKING:
     from harness.target.embedded.instance import EmbeddedTarget
 
-ACT_S = 5.0
-
 
 def act(target: EmbeddedTarget, action: Action, arguments: Mapping[str, Json]) -> dict[str, Json]:
     """A built-in action. Raises `UsageError`, `EnvironmentProblem`."""
     match action:
         case Action.RESTART | Action.STOP | Action.START:
-            target.control.ask(Operate(what=action, service=arguments["service"]), within_s=ACT_S)
+            target.control.ask(Operate(what=action, service=arguments["service"]), within_s=acting.ACT_S)
             target.wait_left()  # or the old process would pass for the new one
             return {"service": arguments["service"], "done": action}
-        case Action.SET_FLAG:
-            service, key, value = arguments["service"], arguments["flag"], arguments["value"]
-            http.ask("PATCH", target.declared.config_url(service), body={key: value}, timeout_s=ACT_S, ok=(200, 204))
-            return {"service": service, "flag": key, "value": value}
         case Action.SET_LIMIT:
-            value = _limit(arguments["resource"], arguments["value"])
+            value = acting.limit_of(arguments["resource"], arguments["value"])
             target.control.ask(Operate(what=arguments["resource"], service=arguments["service"], value=value))
             return {"service": arguments["service"], "resource": arguments["resource"], "value": value}
-        case Action.REROUTE | Action.ANNOTATE:
-            return {"ok": True, **{key: value for key, value in arguments.items() if value is not None}}
-    raise UsageError(f"the embedded driver has no built-in action '{action}'")
-
-
-def _limit(resource: str, value: Json) -> Json:
-    if resource == "memory" and isinstance(value, str):
-        try:
-            return parse_size(value)
-        except ValueError as error:
-            raise UsageError(f"set-limit: {error}") from None
-    return value
+    return acting.act(action, arguments, config_url=target.declared.config_url, driver="embedded")
 
 
 def observe(target: EmbeddedTarget, observation: Observation, arguments: Mapping[str, Json]) -> dict[str, Json]:
@@ -84,8 +65,7 @@ def _services(target: EmbeddedTarget) -> dict[str, Json]:
     flat: dict[str, Json] = {}
     for name, status in found.items():
         state, ready = _state(status), bool(answers.get(f"ready/{name}"))
-        flat[name] = state if state != "running" else "ready" if ready else "not-ready"
-        flat |= {f"{name}.state": state, f"{name}.ready": ready, f"{name}.restarts": status.restarts}
+        flat |= acting.service_words(name, state=state, ready=ready, restarts=status.restarts)
         if target.models_of(name):
             flat[f"{name}.version"] = answers.get(f"version/{name}")
     return flat
