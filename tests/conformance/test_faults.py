@@ -12,7 +12,7 @@ from harness import clock
 from harness.contract.faults import PlannedFault, Prepared, Reading
 from harness.contract.undo import Json, Point, PointKind, Undo
 from harness.contract.words import Effect
-from harness.fault import conformance, points
+from harness.fault import conformance, points, rollout
 from harness.fault.conformance import CHECKS, Case
 from harness.fault.model import PROMOTE, Promote
 from harness.plugin import Target, load, names
@@ -20,6 +20,7 @@ from tests.doubles.stub_target import StubTarget, VirtualClock, inventory
 
 ARGUMENTS: dict[str, list[dict[str, Json]]] = {
     "model.promote": [{"model": "risk", "variant": "label-shuffled"}],
+    "model.partial": [{"model": "risk", "variant": "label-shuffled", "service": "serving-b"}],
     "model.oversize": [{"model": "risk", "variant": "heavy"}],
     "data.scale": [
         {"link": "merchants", "column": "amount", "factor": 100},
@@ -70,6 +71,7 @@ OTHERS: dict[PointKind, Json] = {
 def time(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualClock]:
     virtual = VirtualClock()
     monkeypatch.setattr(clock, "now_ns", virtual.now_ns)
+    monkeypatch.setattr(rollout, "LOOK_EVERY_S", 0.0)
     return virtual
 
 

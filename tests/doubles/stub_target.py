@@ -57,7 +57,14 @@ DEFAULTS: Mapping[PointKind, Json] = {
     PointKind.IMAGE: IMAGES[0],
     PointKind.ENV: None,
 }
-SETTINGS: Mapping[str, Json] = {"features/job_fail": "", "source/regime": "baseline", "source/magnitude": 1.0}
+FOLLOWS = "/follow_alias"
+SETTINGS: Mapping[str, Json] = {
+    "features/job_fail": "",
+    "source/regime": "baseline",
+    "source/magnitude": 1.0,
+    f"serving-a{FOLLOWS}": True,
+    f"serving-b{FOLLOWS}": True,
+}
 CALL = {"url": "http://127.0.0.1:1"}
 SPEC = TargetSpec.model_validate(
     {
@@ -323,6 +330,11 @@ class StubTarget:
         self.operate(point, value)
 
     def _apply(self, point: Point, value: Json) -> None:
+        if point.kind is PointKind.CONFIG and point.where.endswith(FOLLOWS):
+            replica = point.where.removesuffix(FOLLOWS)
+            self.stuck.pop(replica, None)
+            if not value:
+                self.stuck[replica] = self._at(PointKind.ALIAS, "risk/champion")
         if point.kind in (PointKind.IMAGE, PointKind.ENV):
             self._die(point.where.partition("/")[0], reason="exit", asked=True)  # another container in its place
         if point.kind is not PointKind.PROCESS:
