@@ -188,7 +188,8 @@ class FaultResult(msgspec.Struct, frozen=True):
 class Monitoring(msgspec.Struct, frozen=True):
     """What the target's monitoring is set to: what the floors are made of. `hold_s` is that of `rule`, the one that detects.
 
-    `clock`: by which source's clock pair its times were converted (`wall`: it wasn't asked, ours stood in for it).
+    `clock`: by which source's clock pair its times were converted (`wall`: it wasn't asked, ours stood in for it). `heartbeat_s`:
+    where the absence of heartbeats is what pages, after how long without one.
     """
 
     scrape_s: float
@@ -198,6 +199,7 @@ class Monitoring(msgspec.Struct, frozen=True):
     hold_s: float | None = None
     clock: str = ""
     clock_error_s: float | None = None
+    heartbeat_s: float | None = None
 
 
 class Scorecard(msgspec.Struct, frozen=True):

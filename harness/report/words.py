@@ -93,6 +93,8 @@ def monitoring_text(card: Scorecard) -> str:
     told = card.monitoring
     if told is None:
         return NOT_OBSERVED
+    if told.heartbeat_s is not None:
+        return f"a page after {seconds(told.heartbeat_s)} without a heartbeat, which is the floor"
     parts = [f"scrape {seconds(told.scrape_s)}", f"evaluation {seconds(told.evaluation_s)}"]
     if told.hold_s is not None:
         parts.append(f"hold{f' of {plain(told.rule)}' if told.rule else ''} {seconds(told.hold_s)}")

@@ -153,15 +153,16 @@ def _declared_ns(evidence: Evidence, inject_ns: int | None) -> int | None:
 
 def monitoring(plan: Plan, detected: Detection) -> Monitoring:
     """What the target's monitoring is set to, and by which clock its times were converted."""
-    settings, page = plan.alerts, detected.page
+    settings, page, floors = plan.alerts, detected.page, detected.floors
     return Monitoring(
         scrape_s=settings.scrape_s,
         evaluation_s=settings.evaluation_s,
         group_wait_s=settings.group_wait_s,
         rule=page.name if page is not None else (plan.detect.alert or "") if plan.detect is not None else "",
-        hold_s=detected.floors.hold_s if detected.floors is not None else None,
+        hold_s=floors.hold_s if floors is not None else None,
         clock=page.clock if page is not None else "",
         clock_error_s=page.clock_error_ns / NS if page is not None and page.clock else None,
+        heartbeat_s=floors.whole_s if floors is not None and floors.sense_s is None else None,
     )
 
 

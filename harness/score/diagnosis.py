@@ -4,7 +4,8 @@ Of those made since the injection (a guess before it diagnoses nothing) the last
 right component or the right cause) makes `t_loc`.
 
 A diagnosis is `{component: NAME or kind/NAME, cause: CLASS, onset: unix seconds or ISO time, scope: [NAME, ...]}`, each of
-them optional. An onset is right within max(60 s, 2 x the resolution of t_active).
+them optional. An onset is right within max(60 s, 2 x the resolution of t_active), by our wall clock or by a clock of the target
+that was read: whoever took it from what the target shows has it by the target's clock, and it says nothing of that.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 from harness.contract.faults import Component
 from harness.contract.undo import Json
 from harness.contract.words import CauseClass, ReportKind
+from harness.history.events import ClockPair
 from harness.history.scorecard import Diagnosis
 from harness.measure.graph import hops
 from harness.measure.onset import Interval
@@ -83,10 +85,25 @@ def _onset_right(evidence: Evidence, said: Json, active: Interval) -> bool:
     wall_s = _wall_s(said)
     if wall_s is None:
         return False
+    tolerance_ns = max(round(ONSET_WITHIN_S * NS), 2 * active.width_ns)
+    return any(
+        active.from_ns - tolerance_ns - error_ns
+        <= round(wall_s * NS) + offset_ns
+        <= active.to_ns + tolerance_ns + error_ns
+        for offset_ns, error_ns in _clocks(evidence)
+    )
+
+
+def _clocks(evidence: Evidence) -> Iterator[tuple[int, int]]:
+    """(what to add to its times, error) of our wall clock and of each other one that was read: its sharpest pair."""
     header = evidence.header
-    said_s = (header.t_ns - header.wall_ns) / NS + wall_s
-    tolerance_s = max(ONSET_WITHIN_S, 2 * active.width_ns / NS)
-    return active.from_ns / NS - tolerance_s <= said_s <= active.to_ns / NS + tolerance_s
+    yield header.t_ns - header.wall_ns, 0
+    sharpest: dict[str, ClockPair] = {}
+    for pair in evidence.clocks:
+        if pair.source not in sharpest or pair.error_ns < sharpest[pair.source].error_ns:
+            sharpest[pair.source] = pair
+    for pair in sharpest.values():
+        yield pair.t_ns - pair.wall_ns, pair.error_ns
 
 
 def _wall_s(said: Json) -> float | None:

@@ -19,6 +19,7 @@ from harness.history.events import (
     ActionDone,
     AlertReceived,
     AnyEvent,
+    ClockPair,
     CommandIssued,
     Done,
     Failed,
@@ -58,6 +59,7 @@ SERIES = (
     Records,
     MaskRead,
     Lag,
+    ClockPair,
 )
 
 C = TypeVar("C", bound=AnyCommand)
@@ -101,6 +103,7 @@ class Evidence(msgspec.Struct, frozen=True):
     records: dict[str, tuple[Records, ...]]
     masks: dict[int, tuple[MaskRead, ...]]
     lags: tuple[Lag, ...]
+    clocks: tuple[ClockPair, ...]
     ended_ns: int
 
     @property
@@ -187,6 +190,7 @@ def gather(recording: Recording) -> Evidence:
         records=_by(series[Records], "reading"),
         masks=_by(series[MaskRead], "fault"),
         lags=tuple(series[Lag]),
+        clocks=tuple(series[ClockPair]),
         ended_ns=min((issue.t_ns for issue in issues if _ends(issue.command)), default=last_ns),
     )
 

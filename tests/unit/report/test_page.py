@@ -235,3 +235,10 @@ def test_an_older_scorecard_without_the_settings_is_shown_all_the_same() -> None
     card = msgspec.structs.replace(score(made.rich()), monitoring=None)
     assert words.monitoring_text(card) == words.NOT_OBSERVED
     assert HtmlPage().render(made.rich(), card)
+
+
+def test_where_the_absence_of_heartbeats_pages_that_is_the_floor() -> None:
+    card = score(made.rich())
+    silent = msgspec.structs.replace(card.monitoring, heartbeat_s=2.5)
+    told = words.monitoring_text(msgspec.structs.replace(card, monitoring=silent))
+    assert told == "a page after 2.50 s without a heartbeat, which is the floor"

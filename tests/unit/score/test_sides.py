@@ -253,6 +253,16 @@ def test_an_onset_is_right_within_a_minute(*, onset: object, right: bool) -> Non
     assert card(bad_model().say(8.2, ReportKind.DIAGNOSE, onset=onset)).diagnosis.onset_right is right
 
 
+def test_an_onset_read_off_the_targets_own_clock_is_right_by_that_clock() -> None:
+    """The target's clock is 10 minutes ahead: what it shows of the injection at 4 s is 09:10:04."""
+    story = bad_model().say(8.2, ReportKind.DIAGNOSE, onset="2026-01-05T09:10:04Z")
+    assert card(story).diagnosis.onset_right is False
+    ahead = 1_767_603_600_000_000_000 + 600 * 10**9
+    story.add(e.ClockPair(t_ns=ns(2), source="monitoring", wall_ns=ahead + 2 * 10**9, error_ns=10**6))
+    story.add(e.ClockPair(t_ns=ns(3), source="monitoring", wall_ns=0, error_ns=10**9))
+    assert card(story).diagnosis.onset_right is True
+
+
 def test_a_diagnosis_without_credit_locates_nothing() -> None:
     story = bad_model(responds=False).say(7.5, ReportKind.DIAGNOSE, component="features", cause="network")
     assert card(story).moments.t_loc is None

@@ -11,7 +11,7 @@ from harness.history import commands as c
 from harness.history import events as e
 from harness.history.scorecard import Answer, Criterion, Scorecard, Time
 from harness.score import score
-from harness.spec.plan import PlannedDetect, PlannedLimit
+from harness.spec.plan import PlannedDetect, PlannedHeartbeat, PlannedLimit, PlannedRule
 from tests.golden.build import BASELINE, GOOD, WRONG, Story, bad_model, control, fault, ns, plan
 
 BUDGET = EndReason.BUDGET
@@ -76,6 +76,19 @@ def test_each_part_has_its_own_error_and_its_own_floor() -> None:
     told = scored.monitoring
     assert told is not None
     assert (told.rule, told.hold_s, told.clock, told.clock_error_s) == ("CanaryWrong", 1.0, "monitoring", 0.1)
+
+
+def test_a_page_for_missing_heartbeats_has_a_floor_of_its_own_and_no_parts() -> None:
+    beat = PlannedHeartbeat("Watchdog", "Silent", Layer.AVAILABILITY, every_s=1.0, within_s=1.5)
+    rule = PlannedRule("Silent", Layer.AVAILABILITY, Severity.PAGE, 1.5)
+    settings = msgspec.structs.replace(plan().alerts, heartbeat=beat, rules=(rule, *plan().alerts.rules))
+    expected = PlannedDetect(Layer.AVAILABILITY, 8.0, Severity.PAGE)
+    story = bad_model(plan(alerts=settings, detect=expected), page_at=None).alert(7.0, "Silent", layer="availability")
+    scored = card(story)
+    assert scored.times.ttd.floor_s == 2.5
+    assert (scored.times.sense.floor_s, scored.times.deliver.floor_s) == (None, None)
+    assert scored.monitoring is not None
+    assert scored.monitoring.heartbeat_s == 2.5
 
 
 WRONG_PAGES = {
