@@ -101,7 +101,9 @@ class Observers:
             child.wait_first(deadline - time.monotonic())
         if self._pager.dead_man is not None and not self._pager.dead_man.wait_first(deadline - time.monotonic()):
             rule = self._pager.dead_man.rule
-            raise EnvironmentProblem(f"no heartbeat ({rule}) came within {FIRST_S:g} s: the target's pages don't reach us")
+            raise EnvironmentProblem(
+                f"no heartbeat ({rule}) came within {FIRST_S:g} s: the target's pages don't reach us"
+            )
 
     def collect(self) -> None:
         """Reads all record readings to their end. Raises `EnvironmentProblem` naming those that could not be."""

@@ -58,6 +58,8 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
 }
 OTHERS: dict[PointKind, Json] = {
     PointKind.ALIAS: "0",
+    "alert.misroute": [{"service": "gateway"}],
+    "metric.rename": [{"service": "gateway", "metric": "latency_p95", "to": "latency_p95_seconds"}],
     PointKind.CPU: 0.9,
     PointKind.MEMORY: 400 * 2**20,
     PointKind.IMAGE: "pipeline:3",

@@ -62,6 +62,8 @@ SETTINGS: Mapping[str, Json] = {
     "features/job_fail": "",
     "source/regime": "baseline",
     "source/magnitude": 1.0,
+    "gateway/pager_address": "",
+    "gateway/rename_metric": "",
     f"serving-a{FOLLOWS}": True,
     f"serving-b{FOLLOWS}": True,
 }
@@ -108,7 +110,7 @@ SPEC = TargetSpec.model_validate(
             }
         },
         "actions": {"rollback": {"builtin": True}, "restart": {"builtin": True}},
-        "observations": {"versions": {"builtin": True}, "services": {"builtin": True}},
+        "observations": {"versions": {"builtin": True}, "services": {"builtin": True}, "metrics": {"builtin": True}},
         "safeguards": {"versions": {}, "data": {"catastrophic": True}},
         "load": {"steady": {"file": "load.py", "rate": 50, "link": "merchants"}},
         "graph": {
@@ -470,8 +472,22 @@ class StubTarget:
             case Observation.VERSIONS:
                 served = {name: self.served_version(name, "risk") for name in ("serving-a", "serving-b")}
                 return {"champion": self.get(Point(PointKind.ALIAS, "risk/champion")), "previous_good": "1", **served}
+            case Observation.METRICS:
+                return {"value": self._gauge(str(arguments["name"]))}
             case _:
                 return {name: self.process(name).state for name in self._spec.services}
+
+    def _gauge(self, name: str) -> float:
+        """Of the gateway's own monitoring: a latency under the name that it has now, and attempts to page that failed."""
+        old, _, new = str(self._at(PointKind.CONFIG, "gateway/rename_metric")).partition("=")
+        gauges = {
+            "latency_p95": 0.02,
+            "monitor_notices_failed": 3.0 if self._at(PointKind.CONFIG, "gateway/pager_address") else 0.0,
+        }
+        known = {new if old == gauge else gauge: value for gauge, value in gauges.items()}
+        if name not in known:
+            raise EnvironmentProblem(f"no gauge {name!r}")
+        return known[name]
 
     def snapshot(self) -> Snapshot:
         return Snapshot(
