@@ -18,8 +18,8 @@ def role(tmp_path: Path) -> Iterator[Role]:
         yield role
 
 
-def append(role: Role, *numbers: int, stream: str = "s") -> int:
-    return role.post(f"/streams/{stream}", {"entries": [{"n": n} for n in numbers]})["last"]
+def append(role: Role, *numbers: int, stream: str = "s", pad: str = "") -> int:
+    return role.post(f"/streams/{stream}", {"entries": [{"n": n, "pad": pad} for n in numbers]})["last"]
 
 
 def read(role: Role, *, group: str = "g", count: int = 100, block_ms: int = 0) -> list:
@@ -119,13 +119,44 @@ def test_values_expire_and_absent_keys_are_null(role: Role) -> None:
     assert role.post("/kv/mget", {"keys": ["k", "old", "no"]})["items"] == items | {"old": None, "no": None}
 
 
-def test_beyond_max_keys_the_oldest_go(role: Role) -> None:
-    role.patch(max_keys=2)
-    for key in ("a", "b", "c"):
-        role.post("/kv/mset", {"items": {key: {"value": {}, "event_time": 0.0}}, "ttl_s": 60})
-    items = role.post("/kv/mget", {"keys": ["a", "b", "c"]})["items"]
-    assert [key for key, item in items.items() if item is None] == ["a"]
-    assert role.metric("evicted_keys_total") == 1.0
+def put(role: Role, *keys: str, status: int = 200) -> dict:
+    """A key of some 4 kB."""
+    items = {key: {"value": {"x": "-" * 4000}, "event_time": 0.0} for key in keys}
+    return role.post("/kv/mset", {"items": items, "ttl_s": 60}, status=status)
+
+
+def kept(role: Role, *keys: str) -> list[str]:
+    return [key for key, item in role.post("/kv/mget", {"keys": list(keys)})["items"].items() if item is not None]
+
+
+def test_beyond_its_memory_the_oldest_keys_go(role: Role) -> None:
+    role.patch(maxmemory_mb=1)
+    keys = [f"k{i:03}" for i in range(400)]
+    evicted = sum(put(role, *keys[i : i + 50])["evicted"] for i in range(0, 400, 50))
+    left = kept(role, *keys)
+    assert 0 < len(left) < 400
+    assert left == keys[-len(left) :]
+    assert role.metric("evicted_keys_total") == evicted == 400 - len(left)
+    assert role.metric("store_used_bytes") < 1.3e6  # one write beyond the bound, of 50 keys
+
+
+def test_a_stream_is_never_evicted_and_what_has_no_room_is_refused(role: Role) -> None:
+    put(role, "a")
+    append(role, *range(40), pad="-" * 40_000)
+    role.patch(maxmemory_mb=1)
+    assert "no key is left to evict" in put(role, "b", status=507)["error"]
+    assert kept(role, "a", "b") == []
+    role.post("/streams/s", {"entries": [{"n": 40}]}, status=507)
+    assert numbers(read(role, count=100)) == list(range(40))
+    role.patch(maxmemory_mb=64)
+    assert put(role, "b") == {"written": 1, "evicted": 0}
+    append(role, 40)
+    assert numbers(read(role)) == [40]
+
+
+@pytest.mark.parametrize("megabytes", [0, 1025, 1.5])
+def test_a_bound_that_is_none_is_refused(role: Role, megabytes: float) -> None:
+    role.patch(status=400, maxmemory_mb=megabytes)
 
 
 @pytest.mark.parametrize(

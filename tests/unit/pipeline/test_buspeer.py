@@ -211,7 +211,7 @@ def test_a_silent_peer_is_given_up(scheme: str) -> None:
 def test_beyond_its_memory_keys_go_and_entries_stay(redis: Bus) -> None:
     redis.append(*range(10))
     redis.role.patch(maxmemory_mb=4)
-    until(lambda: redis.role.metric("redis_used_memory_bytes"), "memory was measured")
+    until(lambda: redis.role.metric("store_used_bytes"), "memory was measured")
     for batch in range(8):
         redis.put(**{f"k{batch}-{number}": {"text": "x" * 1000} for number in range(500)})
     until(lambda: redis.role.metric("evicted_keys_total") > 0, "keys were evicted")

@@ -14,6 +14,7 @@ from pipeline.monitor.canary import ROUND_SIZE, CanaryWindow, GoldenRounds, Roun
 from pipeline.monitor.gauges import Gauges
 from pipeline.monitor.parity import HOLD_S, WINDOW_ROWS, Parity
 from pipeline.monitor.probes import (
+    EVICTED_SHOWN_S,
     EXIT_SHOWN_S,
     GRACE_S,
     RESTART_SHOWN_S,
@@ -21,6 +22,7 @@ from pipeline.monitor.probes import (
     ExitsFile,
     JobWatch,
     RoleWatch,
+    StoreWatch,
     Versions,
     registry_silence,
     started_at,
@@ -93,6 +95,30 @@ def test_room_on_the_disk_is_shown_where_a_role_tells_it():
     assert shown.value("monitor_state_foreign_bytes", service="ingest") == 0.0
     role.forget(now=3.0)
     assert role_gauges(role, 3.0).value("monitor_state_free_bytes", service="ingest") is None
+
+
+def store_page(evicted: float, *, used: float = 8e6) -> str:
+    return f"evicted_keys_total {evicted}\nstore_used_bytes {used}\nstore_limit_bytes 1.6e+07\n"
+
+
+def test_evictions_are_counted_from_the_first_look_on_and_shown_for_a_while():
+    store = StoreWatch()
+    for now, evicted in ((0.0, 40.0), (1.0, 40.0), (2.0, 43.0), (3.0, 44.0)):
+        store.scraped(store_page(evicted), now=now)
+        store.publish(gauges := Gauges(), now=now)
+        assert gauges.value("monitor_evicted_keys") == max(0.0, evicted - 40.0)
+    assert gauges.value("monitor_store_used_share") == 0.5
+    store.publish(gauges, now=2.5 + EVICTED_SHOWN_S)
+    assert gauges.value("monitor_evicted_keys") == 1.0
+
+
+def test_a_new_store_counts_evictions_from_zero():
+    store = StoreWatch()
+    store.scraped(store_page(40.0), now=0.0)
+    store.scraped(store_page(2.0), now=1.0)
+    store.scraped("up 1\n", now=2.0)
+    store.publish(gauges := Gauges(), now=2.0)
+    assert gauges.value("monitor_evicted_keys") == 2.0
 
 
 def test_the_start_time_is_what_the_process_says_or_its_oldest_counter():
