@@ -60,6 +60,8 @@ def _typed(argument: ArgumentDeclaration, value: Json) -> Json:
             return value
         case "string" | "service" | "role" | "link" | "model" | "variant" | "reading" if isinstance(value, str):
             return value
+        case "setting" if isinstance(value, bool | int | float | str):
+            return value
         case "services" if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
             if len(set(value)) == len(value) > 0:
                 return list(value)
@@ -68,6 +70,7 @@ def _typed(argument: ArgumentDeclaration, value: Json) -> Json:
         "integer": "a whole number",
         "share": "a share above 0 and up to 1",
         "boolean": "true or false",
+        "setting": "a text, a number, true or false",
         "services": "a list of services, each once",
     }
     raise ValueError(f"{found(value)} isn't legal; legal: {wanted.get(argument.type, 'a text')}")

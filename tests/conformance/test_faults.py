@@ -53,13 +53,24 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
     ],
     "cpu.withhold": [{"service": "features", "share": 0.7}, {"role": "serving", "share": 0.4}],
     "memory.limit": [{"role": "serving", "limit": 100 * 2**20}],
+    "config.set": [
+        {
+            "service": "features",
+            "key": "job_fail",
+            "value": "x",
+            "reading": "jobs",
+            "field": "status",
+            "shows": "failed",
+        }
+        | {"window": 2.0}
+    ],
     "job.fail": [{"service": "features"}],
+    "alert.misroute": [{"service": "gateway"}],
+    "metric.rename": [{"service": "gateway", "metric": "latency_p95", "to": "latency_p95_seconds"}],
     "source.shift": [{"regime": "shifted"}],
 }
 OTHERS: dict[PointKind, Json] = {
     PointKind.ALIAS: "0",
-    "alert.misroute": [{"service": "gateway"}],
-    "metric.rename": [{"service": "gateway", "metric": "latency_p95", "to": "latency_p95_seconds"}],
     PointKind.CPU: 0.9,
     PointKind.MEMORY: 400 * 2**20,
     PointKind.IMAGE: "pipeline:3",

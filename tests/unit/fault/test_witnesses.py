@@ -17,6 +17,7 @@ from harness.contract.undo import Json, Point, PointKind
 from harness.contract.words import Action, Effect
 from harness.errors import EnvironmentProblem, UsageError
 from harness.fault import sampled
+from harness.fault.config import SET
 from harness.fault.data import NULL, SCALE
 from harness.fault.link import CUT, LATENCY, RESET
 from harness.fault.model import OVERSIZE, PROMOTE
@@ -400,3 +401,44 @@ def test_a_fault_that_would_do_nothing_is_refused(*, fault: Fault, arguments: di
     with pytest.raises(UsageError) as refused:
         planned(fault, arguments)
     assert said in refused.value.message
+
+
+# --- a setting --------------------------------------------------------------------------------------------------------
+
+SETTING: dict[str, Json] = {"service": "features", "key": "job_fail", "value": "no room", "window": 2.0} | {
+    "reading": "jobs",
+    "field": "status",
+    "shows": "failed",
+}
+
+
+def test_a_setting_does_harm_where_newer_records_tell_it(target: StubTarget) -> None:
+    watching = Watching(SET, SETTING, target)
+    assert watching.look().effect is Effect.UNKNOWN  # what is there already may be old
+    assert watching.look(after_s=1.2).effect is Effect.ABSENT
+    watching.inject()
+    assert watching.look().effect is Effect.ABSENT  # it is set, and no run has failed by it
+    assert watching.look(after_s=1.0).effect is Effect.PRESENT
+    target.operate(Point(PointKind.CONFIG, "features/job_fail"), "")
+    assert watching.look(after_s=1.0).effect is Effect.PRESENT  # for as long as it says that it is blind
+    assert watching.planned.witness_blind_s == 2.0
+    assert watching.look(after_s=1.2).effect is Effect.ABSENT
+
+
+def test_of_a_setting_nothing_is_known_while_no_record_comes(target: StubTarget) -> None:
+    unheard = Watching(SET, SETTING | {"field": "state"}, target)
+    unheard.look()
+    assert unheard.look(after_s=3.0).effect is Effect.UNKNOWN
+    watching = Watching(SET, SETTING, target)
+    watching.look()
+    watching.inject()
+    target.operate(Point(PointKind.PROCESS, "features"), "down")
+    assert watching.look(after_s=3.0).effect is Effect.UNKNOWN
+
+
+def test_a_setting_that_stands_already_is_no_fault(target: StubTarget) -> None:
+    target.operate(Point(PointKind.CONFIG, "features/job_fail"), "no room")
+    with pytest.raises(EnvironmentProblem, match="job_fail is 'no room' before the injection"):
+        Watching(SET, SETTING, target)
+    with pytest.raises(UsageError, match="no setting"):
+        Watching(SET, SETTING | {"key": "jobfail"}, target)
