@@ -90,6 +90,14 @@ def test_a_replica_that_never_loads_it_is_the_witnesss_affair(monkeypatch: pytes
     assert target.get(ALIAS) == "1"
 
 
+def test_a_replica_that_does_not_answer_may_have_it_still() -> None:
+    target = Recorded()
+    ready = prepared(target)
+    PARTIAL.inject(planned(), ready, target)
+    target.unreadable = True
+    assert PARTIAL.witness(planned(), ready, target, {}).effect is Effect.UNKNOWN
+
+
 def test_what_would_not_be_partial_is_refused() -> None:
     with pytest.raises(UsageError, match="'gateway' is the only one of role 'gateway'; legal: one of several replicas"):
         planned("gateway")

@@ -51,6 +51,25 @@ def test_only_a_replica_says_for_how_long_the_registry_is_silent():
     assert registry_silence("# HELP serving_registry_silent_seconds x\nserving_registry_silent_seconds 2.5\n") == 2.5
 
 
+def test_a_silent_registry_is_told_of_replicas_that_were_ready_as_long_as_they_can_be_asked():
+    role = RoleWatch("serving-a", now=0.0)
+    role.polled(ready=False)
+    role.scraped("serving_registry_silent_seconds 2.5\n", now=1.0)
+
+    def told() -> float | None:
+        role.publish(gauges, now=1.0)
+        return gauges.value("monitor_registry_silent_seconds", service="serving-a")
+
+    gauges = Gauges()
+    assert told() is None, "the pipeline is starting"
+    role.polled(ready=True)
+    assert told() == 2.5
+    role.polled(ready=False)
+    assert told() == 2.5, "a fresh replica without a model still says what it waits for"
+    role.unreadable()
+    assert told() is None
+
+
 def test_a_role_is_not_missing_while_the_pipeline_starts():
     role = RoleWatch("bus", now=0.0)
     role.polled(ready=False)
