@@ -8,6 +8,7 @@
     deaths      containers that ended, and why
     looks       what a container looks like from outside, and what a neighbour gets from a link
     operator    built-in actions and observations
+    described   an instance for `drill status`; examined what `drill doctor` says of the engine and of what is left on it
     instance    the Target; driver the Driver
 
 Through docker-py, never the command line, which is four times slower: but for `compose up`, which nothing else can do.
