@@ -186,7 +186,8 @@ class FaultResult(msgspec.Struct, frozen=True):
 
 
 class Monitoring(msgspec.Struct, frozen=True):
-    """What the target's monitoring is set to: what the floors are made of. `hold_s` is that of `rule`, the one that detects.
+    """What the target's monitoring is set to: what the floors are made of. `hold_s` is that of `rule`, the one that detects,
+    in whole evaluations.
 
     `clock`: by which source's clock pair its times were converted (`wall`: it wasn't asked, ours stood in for it). `heartbeat_s`:
     where the absence of heartbeats is what pages, after how long without one.

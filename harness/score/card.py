@@ -27,7 +27,7 @@ from harness.score.rounding import rounded
 from harness.score.times import times
 from harness.score.verdict import exit_code, verdict
 
-SCORER = "mldrill score 5"
+SCORER = "mldrill score 6"
 """Changes whenever the same history would get another scorecard."""
 
 

@@ -179,4 +179,4 @@ def _floors(plan: Plan, page: AlertReceived | None) -> Floors | None:
         return Floors(sense_s + settings.group_wait_s, sense_s, None, settings.group_wait_s)
     if settings.heartbeat is not None and quickest.name == settings.heartbeat.page:
         return Floors(settings.floor_s(quickest))
-    return Floors(settings.floor_s(quickest), sense_s, quickest.hold_s, settings.group_wait_s)
+    return Floors(settings.floor_s(quickest), sense_s, settings.held_s(quickest), settings.group_wait_s)

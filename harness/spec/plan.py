@@ -6,6 +6,8 @@ and the reports work from the plan alone, with no plugin and no file of the scen
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from harness.contract.faults import PlannedFault
@@ -130,7 +132,7 @@ class PlannedHeartbeat(msgspec.Struct, frozen=True):
 
 
 class PlannedAlerts(msgspec.Struct, frozen=True):
-    """Settings that make the floor under every TTD: scrape + evaluation + the rule's hold + group wait.
+    """Settings that make the floor under every TTD: scrape + evaluation + the rule's hold (in whole evaluations) + group wait.
 
     `rules` has the heartbeat's page too, whose floor is its own: how often heartbeats come, and how late they may be.
     """
@@ -145,7 +147,13 @@ class PlannedAlerts(msgspec.Struct, frozen=True):
         """What no monitoring so set up can be faster than by design."""
         if self.heartbeat is not None and rule.name == self.heartbeat.page:
             return self.heartbeat.every_s + self.heartbeat.within_s
-        return self.scrape_s + self.evaluation_s + rule.hold_s + self.group_wait_s
+        return self.scrape_s + self.evaluation_s + self.held_s(rule) + self.group_wait_s
+
+    def held_s(self, rule: PlannedRule) -> float:
+        """How long the rule holds at least: it is looked at by evaluations only, so a hold of half of one takes a whole one."""
+        if self.evaluation_s <= 0:
+            return rule.hold_s
+        return self.evaluation_s * math.ceil(round(rule.hold_s / self.evaluation_s, 6))
 
 
 class PlannedService(msgspec.Struct, frozen=True):

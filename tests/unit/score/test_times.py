@@ -78,6 +78,14 @@ def test_each_part_has_its_own_error_and_its_own_floor() -> None:
     assert (told.rule, told.hold_s, told.clock, told.clock_error_s) == ("CanaryWrong", 1.0, "monitoring", 0.1)
 
 
+@pytest.mark.parametrize(("hold_s", "held_s"), [(0.0, 0.0), (0.3, 0.5), (0.5, 0.5), (1.1, 1.5), (1.5, 1.5)])
+def test_a_hold_lasts_whole_evaluations(*, hold_s: float, held_s: float) -> None:
+    """Rules are evaluated each 0.5 s."""
+    rules = tuple(msgspec.structs.replace(rule, hold_s=hold_s) for rule in plan().alerts.rules)
+    scored = card(bad_model(plan(alerts=msgspec.structs.replace(plan().alerts, rules=rules))))
+    assert (scored.times.hold.floor_s, scored.times.ttd.floor_s) == (held_s, 1.0 + held_s)
+
+
 def test_a_page_for_missing_heartbeats_has_a_floor_of_its_own_and_no_parts() -> None:
     beat = PlannedHeartbeat("Watchdog", "Silent", Layer.AVAILABILITY, every_s=1.0, within_s=1.5)
     rule = PlannedRule("Silent", Layer.AVAILABILITY, Severity.PAGE, 1.5)
