@@ -256,4 +256,4 @@ def test_a_target_without_containers_says_so() -> None:
         spec = StubTarget().spec
 
     with pytest.raises(EnvironmentProblem, match="nothing of containers"):
-        containers(Bare())  # type: ignore[arg-type]
+        containers(Bare())  # type: ignore[arg-type]  # that is the point

@@ -49,7 +49,7 @@ def peer(says: bytes) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def ask(url: str, here: Here) -> ProbeReading | None:
-    return neighbour.ask(here, "c", url, within_s=WITHIN_S, tools={})  # type: ignore[arg-type]
+    return neighbour.ask(here, "c", url, within_s=WITHIN_S, tools={})  # type: ignore[arg-type]  # runs commands here
 
 
 @pytest.mark.parametrize(
