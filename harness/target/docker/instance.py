@@ -7,19 +7,19 @@ is injected stays until the run, the reaper or `drill heal` takes it back; only 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
-from harness.contract.words import Action, Observation
+from harness.contract.undo import Json, Point, Undo, UndoOutcome
+from harness.contract.words import Action
 from harness.errors import EnvironmentProblem, HarnessError, UsageError
 from harness.history.events import Snapshot
 from harness.plugin import ProbeReading, ProcessReading
+from harness.proxy.client import ProxyClient
 from harness.spec.target import TargetSpec
-from harness.target import calls, declared, http, links, readings, snapshots
+from harness.target import calls, links, snapshots
+from harness.target.described import PROBE_S, DescribedTarget
 from harness.target.docker import compose, inside, life, lifecycle, limits, looks, neighbour, operator, record
 from harness.target.docker.addresses import Addresses
 from harness.target.docker.daemon import Daemon, Missing, asking
@@ -27,30 +27,31 @@ from harness.target.docker.deaths import Deaths
 from harness.target.docker.points import Points
 from harness.target.docker.record import Limits, limits_of
 from harness.target.docker.selection import Selection, docker_of
-from harness.target.embedded.record import Lock, starting
-from harness.target.interpolate import fill, fill_url
-from harness.target.operations import Operations
+from harness.target.held import starting
 
-PROBE_S = 2.0
 LEASE_S = 5.0
 OUTSIDE = "outside"
 
 
-class DockerTarget:
+class DockerTarget(DescribedTarget):
     """One instance, by name. `folder` is where target.yaml stands."""
 
     def __init__(
         self, spec: TargetSpec, *, instance: str, digest: str, folder: Path, seed: int, daemon: Daemon
     ) -> None:
-        self._spec, self._instance, self.digest = spec, instance, digest
-        self.folder, self.seed, self.daemon = folder, seed, daemon
-        self.home = record.folder_of(instance)
-        self.lock = Lock(self.home)
+        super().__init__(
+            spec,
+            instance=instance,
+            folder=folder,
+            home=record.folder_of(instance),
+            act=partial(operator.act, self),
+            observe=partial(operator.observe, self),
+        )
+        self.digest, self.seed, self.daemon = digest, seed, daemon
         self.project = docker_of(spec).project or compose.project_of(instance)
         self.selection = Selection(spec, daemon, instance=instance, project=self.project)
         self.addresses = Addresses(spec, daemon, self.selection)
         self.deaths = Deaths(self.home, daemon, project=self.project, service_of=self._service_of)
-        self.declared = declared.DeclaredPoints(spec, names=self.names)
         self.points = Points(
             spec,
             daemon=daemon,
@@ -64,24 +65,9 @@ class DockerTarget:
             ),
             own=self.declared,
         )
-        self.operations = Operations(
-            spec,
-            folder=folder,
-            names=self.names,
-            act=partial(operator.act, self),
-            observe=partial(operator.observe, self),
-        )
         self.record = record.load(instance)
         self._throttling = looks.Throttling()
         self._tools: dict[str, str] = {}
-
-    @property
-    def spec(self) -> TargetSpec:
-        return self._spec
-
-    @property
-    def instance(self) -> str:
-        return self._instance
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -90,14 +76,6 @@ class DockerTarget:
         """Whether it came up and any of its containers is still there. Raises where the daemon can't be asked."""
         self.record = record.load(self._instance)
         return self.record is not None and bool(self.selection.all())
-
-    def acquire(self, run: str) -> None:
-        """Takes the instance for one run. Raises `TargetBusyError` naming the run that has it."""
-        self.lock.acquire(run)
-
-    def release(self) -> None:
-        """Lets the next run have it."""
-        self.lock.release()
 
     def up(self) -> None:
         """Brings the Compose file up, or attaches to the project; returns when all is ready."""
@@ -223,21 +201,14 @@ class DockerTarget:
 
     def probe(self, link: str) -> ProbeReading:
         """From inside the service that calls, where that can run anything; else from this host."""
-        if link not in self._spec.links:
-            raise UsageError(f"unknown link '{link}'. Known: {', '.join(self._spec.links) or 'none'}")
+        self.require_link(link)
         found = self._spec.links[link]
         path = f"/{found.probe.lstrip('/')}"
         if found.from_ != OUTSIDE:
             told = self._probe_inside(link, found.from_, path)
             if told is not None:
                 return told
-        url = f"{self.names()[f'link.{link}.url']}{path}"
-        began = time.perf_counter()
-        try:
-            answer = http.request("GET", url, timeout_s=PROBE_S)
-        except (OSError, http.HTTP_PROBLEM) as error:
-            return ProbeReading(answered=False, seconds=time.perf_counter() - began, error=http.reason(error))
-        return ProbeReading(answered=True, seconds=time.perf_counter() - began, status=answer.status)
+        return self.probe_from_here(link)
 
     def _probe_inside(self, link: str, caller: str, path: str) -> ProbeReading | None:
         try:
@@ -274,32 +245,6 @@ class DockerTarget:
     def image_id(self, image: str) -> str:
         with asking(f"find image {image}"):
             return str(self.daemon.api.inspect_image(image)["Id"])
-
-    def models_of(self, service: str) -> tuple[str, ...]:
-        """The models of which this service is a replica."""
-        return self.operations.models_of(service)
-
-    def served_version(self, service: str, model: str) -> str | None:
-        return self.operations.served_version(service, model)
-
-    def alias(self, model: str) -> str:
-        """The version that the model's alias names."""
-        alias = self.operations.require_model(model).alias
-        return str(self.points.get(Point(kind=PointKind.ALIAS, where=f"{model}/{alias}")))
-
-    def make_variant(self, model: str, variant: str) -> str:
-        return self.operations.make_variant(model, variant)
-
-    def read(self, reading: str, *, after: int, limit: int = 5000) -> tuple[list[dict[str, Any]], int]:
-        return readings.read(self._spec.readings, reading, self.names(), after=after, limit=limit)
-
-    def damage_mask(self, link: str, tap: str, *, after: int) -> tuple[list[tuple[str, list[str]]], int]:
-        page = self.addresses.proxy().tap_mask(link, tap, after=after)
-        return [(str(hit.id), list(hit.columns)) for hit in page.records if hit.id is not None], page.next
-
-    def config(self, service: str) -> dict[str, Json]:
-        """A service's settings."""
-        return calls.as_object(http.ask("GET", self.declared.config_url(service), timeout_s=snapshots.ASK_S))
 
     def snapshot(self) -> Snapshot:
         listed = self.selection.all()
@@ -345,12 +290,9 @@ class DockerTarget:
 
     def act(self, action: Action, arguments: Mapping[str, Json]) -> dict[str, Json]:
         try:
-            return self.operations.act(action, arguments)
+            return super().act(action, arguments)
         finally:
             self.addresses.stale()
-
-    def observe(self, observation: Observation, arguments: Mapping[str, Json]) -> dict[str, Json]:
-        return self.operations.observe(observation, arguments)
 
     # --- names --------------------------------------------------------------------------------------------------------
 
@@ -358,8 +300,5 @@ class DockerTarget:
         """What `${...}` may name."""
         return self.addresses.names(self.present(), folder=str(self.folder), state_dir=str(self.home))
 
-    def endpoint(self, text: str) -> str:
-        return fill_url(text, self.names()) if "://" in text else fill(text, self.names())
-
-    def redacted(self) -> dict[str, Json]:
-        return calls.redacted(self._spec)
+    def proxy_client(self) -> ProxyClient:
+        return self.addresses.proxy()

@@ -13,9 +13,8 @@ from typing import Any
 import msgspec
 
 from harness.contract.undo import Json
-from harness.errors import UsageError
 from harness.state import instances_dir
-from harness.target.embedded.record import NAME, write
+from harness.target import held
 
 RECORD = "docker.json"
 PREFIX = "docker-"
@@ -50,10 +49,7 @@ class Record(msgspec.Struct, frozen=True):
 
 def folder_of(instance: str) -> Path:
     """The instance's folder, which need not exist. Raises `UsageError` for a name that is none."""
-    if not NAME.fullmatch(instance):
-        raise UsageError(
-            f"'{instance[:80]}' is no name of an instance: lower case letters, digits, dot, dash, underscore; at most 64"
-        )
+    held.require_name(instance)
     return instances_dir() / f"{PREFIX}{instance}"
 
 
@@ -67,7 +63,7 @@ def load(instance: str) -> Record | None:
 
 def save(record: Record) -> None:
     """Old or new, never half of it. Raises `NotWritableError`."""
-    write(folder_of(record.instance) / RECORD, msgspec.json.encode(record))
+    held.write(folder_of(record.instance) / RECORD, msgspec.json.encode(record))
 
 
 def forget(instance: str) -> None:

@@ -17,6 +17,7 @@ from harness.state import instances_dir
 from harness.target.embedded import launch, record
 from harness.target.embedded.instance import EmbeddedTarget
 from harness.target.embedded.memory import proportional_bytes
+from harness.target.held import Lock
 from harness.target.instances import InstanceStatus, ServiceStatus
 from harness.target.inventory import digest, inventory_of
 
@@ -107,7 +108,7 @@ class EmbeddedDriver:
             folder=found.folder,
             seed=found.seed,
             runs_as=f"supervisor {found.supervisor_pid}" if running else "",
-            held_by=record.Lock(record.folder_of(instance)).holder(),
+            held_by=Lock(record.folder_of(instance)).holder(),
             services=services,
             problem=problem,
         )

@@ -7,59 +7,43 @@ when it can't be done.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
-from harness.contract.words import Action, Observation
-from harness.errors import EnvironmentProblem, UsageError
+from harness.contract.undo import Json, Point, Undo, UndoOutcome
+from harness.errors import EnvironmentProblem
 from harness.history.events import Snapshot
 from harness.plugin import ProbeReading, ProcessReading
 from harness.proxy.client import ProxyClient
 from harness.spec.target import TargetSpec
-from harness.target import calls, http, readings, snapshots
-from harness.target.declared import CALL_S, DeclaredPoints
+from harness.target import calls, snapshots
+from harness.target.declared import CALL_S
+from harness.target.described import DescribedTarget
 from harness.target.embedded import looks, operator, record, startup
 from harness.target.embedded.control import Client
 from harness.target.embedded.launch import Baseline, Exit, Exits, Renew, StatusAnswer
 from harness.target.embedded.points import Points
-from harness.target.interpolate import fill, fill_url
-from harness.target.operations import Operations
-
-PROBE_S = 2.0
+from harness.target.held import starting
 
 
-class EmbeddedTarget:
+class EmbeddedTarget(DescribedTarget):
     """One instance, by name. `folder` is where target.yaml stands."""
 
     def __init__(self, spec: TargetSpec, *, instance: str, digest: str, folder: Path, seed: int) -> None:
-        self._spec, self._instance = spec, instance
-        self._digest, self.folder, self._seed = digest, folder, seed
-        self.home = record.folder_of(instance)
-        self._record = record.load(self.home)
-        self.lock = record.Lock(self.home)
-        self.control = Client(self.home)
-        self._points: Points | None = None
-        self.operations = Operations(
+        super().__init__(
             spec,
+            instance=instance,
             folder=folder,
-            names=self.names,
+            home=record.folder_of(instance),
             act=partial(operator.act, self),
             observe=partial(operator.observe, self),
         )
-
-    @property
-    def spec(self) -> TargetSpec:
-        return self._spec
-
-    @property
-    def instance(self) -> str:
-        return self._instance
+        self._digest, self._seed = digest, seed
+        self._record = record.load(self.home)
+        self.control = Client(self.home)
+        self._points: Points | None = None
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -69,17 +53,9 @@ class EmbeddedTarget:
         self._record = record.load(self.home)
         return self._record is not None and self._record.runs
 
-    def acquire(self, run: str) -> None:
-        """Takes the instance for one run. Raises `TargetBusyError` naming the run that has it."""
-        self.lock.acquire(run)
-
-    def release(self) -> None:
-        """Lets the next run have it."""
-        self.lock.release()
-
     def up(self) -> None:
         """Starts what isn't running; an instance of the same pipeline with another seed or description starts afresh."""
-        with record.starting(self.home):
+        with starting(self.home):
             fresh = not self._as_wanted()
             if fresh:
                 self._take_down()
@@ -136,7 +112,7 @@ class EmbeddedTarget:
 
     def down(self) -> None:
         """No process is left. Raises `TargetBusyError` while a run of another process uses it."""
-        with record.starting(self.home):
+        with starting(self.home):
             self._take_down()
 
     def _take_down(self) -> None:
@@ -162,6 +138,9 @@ class EmbeddedTarget:
 
     # --- points -------------------------------------------------------------------------------------------------------
 
+    def proxy_client(self) -> ProxyClient:
+        return self.proxy
+
     @property
     def proxy(self) -> ProxyClient:
         return ProxyClient(f"{startup.HOST}:{self._present().ports['proxy']}", timeout_s=CALL_S)
@@ -170,14 +149,9 @@ class EmbeddedTarget:
     def points(self) -> Points:
         if self._points is None:
             self._points = Points(
-                self._spec, instance=self._instance, control=self.control, proxy=self.proxy, names=self.names
+                self._spec, instance=self._instance, control=self.control, proxy=self.proxy, own=self.declared
             )
         return self._points
-
-    @property
-    def declared(self) -> DeclaredPoints:
-        """The points that are the pipeline's own."""
-        return self.points.declared
 
     def get(self, point: Point) -> Json:
         return self.points.get(point)
@@ -207,42 +181,7 @@ class EmbeddedTarget:
         return looks.look(self.status().services[service], ready_url=self.ready_url(service))
 
     def probe(self, link: str) -> ProbeReading:
-        if link not in self._spec.links:
-            raise UsageError(f"unknown link '{link}'. Known: {', '.join(self._spec.links) or 'none'}")
-        url = f"{self.names()[f'link.{link}.url']}/{self._spec.links[link].probe.lstrip('/')}"
-        began = time.perf_counter()
-        try:
-            answer = http.request("GET", url, timeout_s=PROBE_S)
-        except (OSError, http.HTTP_PROBLEM) as error:
-            return ProbeReading(answered=False, seconds=time.perf_counter() - began, error=http.reason(error))
-        return ProbeReading(answered=True, seconds=time.perf_counter() - began, status=answer.status)
-
-    def models_of(self, service: str) -> tuple[str, ...]:
-        """The models of which this service is a replica."""
-        return self.operations.models_of(service)
-
-    def served_version(self, service: str, model: str) -> str | None:
-        return self.operations.served_version(service, model)
-
-    def alias(self, model: str) -> str:
-        """The version that the model's alias names."""
-        return str(
-            self.points.get(Point(kind=PointKind.ALIAS, where=f"{model}/{self.operations.require_model(model).alias}"))
-        )
-
-    def make_variant(self, model: str, variant: str) -> str:
-        return self.operations.make_variant(model, variant)
-
-    def read(self, reading: str, *, after: int, limit: int = 5000) -> tuple[list[dict[str, Any]], int]:
-        return readings.read(self._spec.readings, reading, self.names(), after=after, limit=limit)
-
-    def damage_mask(self, link: str, tap: str, *, after: int) -> tuple[list[tuple[str, list[str]]], int]:
-        page = self.proxy.tap_mask(link, tap, after=after)
-        return [(str(hit.id), list(hit.columns)) for hit in page.records if hit.id is not None], page.next
-
-    def config(self, service: str) -> dict[str, Json]:
-        """A service's settings."""
-        return calls.as_object(http.ask("GET", self.declared.config_url(service), timeout_s=snapshots.ASK_S))
+        return self.probe_from_here(link)
 
     def snapshot(self) -> Snapshot:
         found = self.status().services
@@ -270,22 +209,8 @@ class EmbeddedTarget:
     def log_tail(self, service: str, lines: int = 20) -> tuple[str, ...]:
         return startup.tail(self._present(), service, lines)
 
-    # --- operations ---------------------------------------------------------------------------------------------------
-
-    def act(self, action: Action, arguments: Mapping[str, Json]) -> dict[str, Json]:
-        return self.operations.act(action, arguments)
-
-    def observe(self, observation: Observation, arguments: Mapping[str, Json]) -> dict[str, Json]:
-        return self.operations.observe(observation, arguments)
-
     # --- names --------------------------------------------------------------------------------------------------------
 
     def names(self) -> dict[str, Json]:
         """What `${...}` may name."""
         return startup.names_of(self._present())
-
-    def endpoint(self, text: str) -> str:
-        return fill_url(text, self.names()) if "://" in text else fill(text, self.names())
-
-    def redacted(self) -> dict[str, Json]:
-        return calls.redacted(self._spec)

@@ -8,8 +8,6 @@ any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
 from harness.errors import UsageError
 from harness.proxy.client import ProxyClient
@@ -22,7 +20,7 @@ SUPERVISED = (PointKind.PROCESS, PointKind.CPU, PointKind.MEMORY)
 
 
 class Points:
-    """All points of one instance. `names` gives what `${...}` may name."""
+    """All points of one instance. `own`: those that are the pipeline's."""
 
     def __init__(
         self,
@@ -31,11 +29,11 @@ class Points:
         instance: str,
         control: Client,
         proxy: ProxyClient,
-        names: Callable[[], Mapping[str, Json]],
+        own: declared.DeclaredPoints,
     ) -> None:
         self._spec, self._control = spec, control
         self._links = links.LinkPoints(spec, proxy=lambda: proxy, lease=f"mldrill-{instance}", lease_s=LEASE_S)
-        self.declared = declared.DeclaredPoints(spec, names=names)
+        self.declared = own
 
     def get(self, point: Point) -> Json:
         """Raises `UsageError` for a place that isn't there, `EnvironmentProblem` when it can't be read."""

@@ -38,6 +38,7 @@ from harness.target.embedded.launch import (
     Status,
     StatusAnswer,
 )
+from harness.target.held import write
 from harness.target.interpolate import fill
 
 HOST = ports.HOST
@@ -104,7 +105,7 @@ def start(spec: TargetSpec, *, instance: str, digest: str, folder: Path, seed: i
     )
     try:
         launch = _launch(spec, found, home, tuple(sock.fileno() for sock in held.values()))
-        record.write(home / LAUNCH, msgspec.json.encode(launch))
+        write(home / LAUNCH, msgspec.json.encode(launch))
         return _spawn(found, home, list(held.values()))
     finally:
         for sock in held.values():
@@ -118,7 +119,7 @@ def _clear(home: Path, spec: TargetSpec) -> None:
         (home / name).mkdir(parents=True, mode=0o700)
     for name in spec.services:
         (home / "state" / name).mkdir(mode=0o700)
-    record.write(home / "exits.jsonl", b"")
+    write(home / "exits.jsonl", b"")
 
 
 def _launch(spec: TargetSpec, found: record.Record, home: Path, descriptors: tuple[int, ...]) -> Launch:
@@ -188,7 +189,7 @@ def _proxy(spec: TargetSpec, found: record.Record, home: Path) -> ServiceLaunch:
         }
         for name, link in spec.links.items()
     ]
-    record.write(config, msgspec.json.encode(links))
+    write(config, msgspec.json.encode(links))
     port = found.ports["proxy"]
     seed = derive(found.seed, "proxy")
     return ServiceLaunch(
