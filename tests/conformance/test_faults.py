@@ -12,7 +12,7 @@ from harness import clock
 from harness.contract.faults import PlannedFault, Prepared, Reading
 from harness.contract.undo import Json, Point, PointKind, Undo
 from harness.contract.words import Effect
-from harness.fault import conformance, points, rollout
+from harness.fault import conformance, partial, points
 from harness.fault.conformance import CHECKS, Case
 from harness.fault.model import PROMOTE, Promote
 from harness.plugin import Target, load, names
@@ -84,7 +84,7 @@ OTHERS: dict[PointKind, Json] = {
 def time(monkeypatch: pytest.MonkeyPatch) -> Iterator[VirtualClock]:
     virtual = VirtualClock()
     monkeypatch.setattr(clock, "now_ns", virtual.now_ns)
-    monkeypatch.setattr(rollout, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(partial, "LOOK_EVERY_S", 0.0)
     return virtual
 
 

@@ -8,8 +8,8 @@ from harness.contract.faults import PlannedFault, Prepared
 from harness.contract.undo import Json, Point, PointKind
 from harness.contract.words import Effect
 from harness.errors import EnvironmentProblem, UsageError
-from harness.fault import rollout
-from harness.fault.rollout import PARTIAL
+from harness.fault import partial
+from harness.fault.partial import PARTIAL
 from harness.plugin import draft
 from tests.doubles.stub_target import StubTarget, inventory
 
@@ -81,7 +81,7 @@ def test_broken_off_anywhere_the_undos_bring_everything_back(steps: int) -> None
 
 
 def test_a_replica_that_never_loads_it_is_the_witnesss_affair(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rollout, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(partial, "LOOK_EVERY_S", 0.0)
     target = Recorded()
     monkeypatch.setattr(target, "served_version", lambda *_: "1")
     ready = prepared(target)
