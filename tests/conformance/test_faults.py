@@ -64,6 +64,7 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
         }
         | {"window": 2.0}
     ],
+    "rollout.rush": [{"service": "gateway", "every": 2.0}],
     "job.fail": [{"service": "features"}],
     "alert.misroute": [{"service": "gateway"}],
     "metric.rename": [{"service": "gateway", "metric": "latency_p95", "to": "latency_p95_seconds"}],

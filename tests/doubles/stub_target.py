@@ -38,6 +38,7 @@ ROUND_TRIP_S = 0.004
 OWN_BYTES = 40 * 2**20
 """Private memory of a service; a replica that serves a heavy version holds `HEAVY_BYTES` more."""
 HEAVY_BYTES = 200 * 2**20
+UNREADY_SHARE = 0.5
 NETWORK = "pipeline"
 JOINED: Json = {"aliases": []}
 VOLUME_BYTES = 64 * 2**20
@@ -62,6 +63,8 @@ SETTINGS: Mapping[str, Json] = {
     "features/job_fail": "",
     "source/regime": "baseline",
     "source/magnitude": 1.0,
+    "gateway/rollout_every_s": 0.0,
+    "gateway/rollout_ready_check": True,
     "gateway/pager_address": "",
     "gateway/rename_metric": "",
     f"serving-a{FOLLOWS}": True,
@@ -93,6 +96,7 @@ SPEC = TargetSpec.model_validate(
             "decisions": {"http": "http://127.0.0.1:1/decisions"},
             "truth": {"http": "http://127.0.0.1:1/truth"},
             "jobs": {"http": "http://127.0.0.1:1/jobs", "id": "run"},
+            "refusals": {"http": "http://127.0.0.1:1/refusals"},
         },
         "alerts": {
             "rules": {
@@ -260,11 +264,19 @@ class StubTarget:
         amount = round(math.exp(3.5 + 0.9 * self._draw("amount", self._steps) - by), 2)
         sent = {"id": f"t-{self._steps}", "amount": amount, "label": 0, "t": self.time.ns / 1e9}
         self._records["truth"].append(sent)
+        self._refuse()
         version = self._at(PointKind.ALIAS, "risk/champion")
         received = self._through_taps("merchants", dict(sent))
         self._records["decisions"].append(
             {**received, "decision": "approve", "model_version": version, "synthetic": False}
         )
+
+    def _refuse(self) -> None:
+        """In a rollout that waits for nobody, a replica isn't ready in the first part of each turn."""
+        every_s = self._at(PointKind.CONFIG, "gateway/rollout_every_s")
+        waits = self._at(PointKind.CONFIG, "gateway/rollout_ready_check")
+        if every_s and not waits and self._steps * STEP_S / every_s % 1.0 < UNREADY_SHARE:
+            self._records["refusals"].append({"id": f"r-{self._steps}", "replica": "serving-a"})
 
     def _through_taps(self, link: str, record: dict[str, Any]) -> dict[str, Any]:
         for point in [p for p in self._values if p.kind is PointKind.TAP and p.where.startswith(f"{link}/")]:

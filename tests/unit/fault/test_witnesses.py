@@ -19,6 +19,7 @@ from harness.errors import EnvironmentProblem, UsageError
 from harness.fault import sampled
 from harness.fault.config import SET
 from harness.fault.data import NULL, SCALE
+from harness.fault.deploy import RUSH
 from harness.fault.link import CUT, LATENCY, RESET
 from harness.fault.model import OVERSIZE, PROMOTE
 from harness.fault.process import KILL, PAUSE
@@ -77,6 +78,39 @@ def test_a_share_of_the_connections_takes_looks_and_all_of_them_none() -> None:
         return planned(RESET, {"link": "gateway-features", "share": share}).witness_blind_s
 
     assert (blind_s(1.0), blind_s(0.5)) == (0.0, pytest.approx(0.9))
+
+
+# --- requests before a replica is ready -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rush(target: StubTarget) -> Watching:
+    return Watching(RUSH, {"service": "gateway", "every": 2.0}, target)
+
+
+def test_between_two_bursts_a_rollout_is_never_over(rush: Watching) -> None:
+    assert rush.look().effect is Effect.ABSENT
+    rush.inject()
+    seen = effects(rush, looks=60)
+    assert set(seen[seen.index(Effect.PRESENT) :]) == {Effect.PRESENT, Effect.UNKNOWN}
+
+
+@pytest.mark.parametrize(("key", "value"), [("rollout_every_s", 0.0), ("rollout_ready_check", True)])
+def test_a_rollout_is_over_by_pausing_it_and_by_waiting_for_readiness(rush: Watching, key: str, value: Json) -> None:
+    rush.inject()
+    effects(rush, looks=20)
+    rush.target.operate(Point(PointKind.CONFIG, f"gateway/{key}"), value)
+    assert effects(rush, looks=40)[-1] is Effect.ABSENT
+
+
+def test_what_was_refused_before_is_of_another_time(target: StubTarget) -> None:
+    for key, value in (("rollout_every_s", 2.0), ("rollout_ready_check", False)):
+        target.operate(Point(PointKind.CONFIG, f"gateway/{key}"), value)
+    target.advance(4.0)
+    for key, value in (("rollout_every_s", 0.0), ("rollout_ready_check", True)):
+        target.operate(Point(PointKind.CONFIG, f"gateway/{key}"), value)
+    rush = Watching(RUSH, {"service": "gateway", "every": 2.0}, target)
+    assert set(effects(rush, looks=5)) == {Effect.ABSENT}
 
 
 # --- a version without room -------------------------------------------------------------------------------------------
