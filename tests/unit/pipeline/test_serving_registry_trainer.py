@@ -204,6 +204,19 @@ def test_a_replica_that_follows_nothing_takes_the_champion_when_it_starts_and_ke
     assert plane.op("serving", "reload").json() == {"model_version": "1", "end": "swapped"}, "it hadn't looked itself"
 
 
+def test_a_replaced_worker_refuses_until_it_is_warm(champion: Plane) -> None:
+    plane = champion
+    assert plane.ask("serving", "PATCH", "/config", json={"warm_up_s": 30.0}).status_code == 200
+    assert plane.op("serving", "replace").json() == {"ready_in_s": 30.0}
+    assert plane.ask("serving", "GET", "/v2/health/ready").status_code == 503
+    assert plane.ask("serving", "POST", INFER, json=ASK).status_code == 503
+    assert plane.ask("serving", "PATCH", "/config", json={"warm_up_s": 0.0}).status_code == 200
+    plane.op("serving", "replace")
+    plane.ready("serving")
+    assert plane.served() == "1"
+    assert plane.ask("serving", "PATCH", "/config", json={"warm_up_s": -1.0}).status_code == 400
+
+
 def test_a_nan_model_is_served_as_null_and_counted_and_rolled_back(champion: Plane) -> None:
     plane = champion
     version = plane.op("trainer", "variant", variant="nan").json()["version"]
