@@ -164,7 +164,10 @@ class Oversize:
         effects: dict[str, Effect] = {}
         for name in _replicas(fault, target):
             effects[name] = _room(name, fault, prepared, target, memory, suspect=suspect, standing=standing)
-        detail: dict[str, Json] = {"alias_at_version": standing, "replicas": dict(effects)}
+        detail: dict[str, Json] = {
+            "alias_at_version": standing,
+            **{name: str(effect) for name, effect in effects.items()},
+        }
         if Effect.PRESENT in effects.values():
             return Reading(Effect.PRESENT, detail, healthy=False)
         if set(effects.values()) == {Effect.ABSENT}:
