@@ -107,7 +107,11 @@ def up(file: Path, *, project: str, instance: str, home: Path, environment: Mapp
             raise StartProblem(f"`{' '.join(words[:2])}` was not done within {within_s:g} s", log=_last(out)) from None
         raise
     if process.returncode != 0:
-        raise StartProblem(f"Compose project '{project}' can't be brought up", log=_last(out))
+        raise StartProblem(
+            f"Compose project '{project}' can't be brought up",
+            log=_last(out),
+            hint=f"an image that can't be pulled or built here is made or loaded first; mostly {file} tells how",
+        )
 
 
 def labels_for(file: Path, instance: str) -> dict[str, Any]:
