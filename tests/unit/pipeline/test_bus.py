@@ -130,14 +130,14 @@ def kept(role: Role, *keys: str) -> list[str]:
 
 
 def test_beyond_its_memory_the_oldest_keys_go(role: Role) -> None:
-    role.patch(maxmemory_mb=1)
+    role.patch(maxmemory_mb=2)
     keys = [f"k{i:03}" for i in range(400)]
     evicted = sum(put(role, *keys[i : i + 50])["evicted"] for i in range(0, 400, 50))
     left = kept(role, *keys)
     assert 0 < len(left) < 400
     assert left == keys[-len(left) :]
     assert role.metric("evicted_keys_total") == evicted == 400 - len(left)
-    assert role.metric("store_used_bytes") < 1.3e6  # one write beyond the bound, of 50 keys
+    assert role.metric("store_used_bytes") < 2.4e6  # one write beyond the bound, of 50 keys
 
 
 def test_a_stream_is_never_evicted_and_what_has_no_room_is_refused(role: Role) -> None:

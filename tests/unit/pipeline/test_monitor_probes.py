@@ -127,8 +127,21 @@ def test_evictions_are_counted_from_the_first_look_on_and_shown_for_a_while():
         store.publish(gauges := Gauges(), now=now)
         assert gauges.value("monitor_evicted_keys") == max(0.0, evicted - 40.0)
     assert gauges.value("monitor_store_used_share") == 0.5
+    store.scraped(store_page(44.0), now=2.5 + EVICTED_SHOWN_S)
     store.publish(gauges, now=2.5 + EVICTED_SHOWN_S)
     assert gauges.value("monitor_evicted_keys") == 1.0
+
+
+def test_evictions_are_shown_for_as_long_as_the_store_is_full():
+    store, gauges = StoreWatch(), Gauges()
+    store.scraped(store_page(0.0), now=0.0)
+    for now in (1.0, 2.0 + EVICTED_SHOWN_S):
+        store.scraped(store_page(40.0, used=1.7e7), now=now)
+        store.publish(gauges, now=now)
+        assert gauges.value("monitor_evicted_keys") == 40.0
+    store.scraped(store_page(40.0), now=3.0 + EVICTED_SHOWN_S)
+    store.publish(gauges, now=3.0 + EVICTED_SHOWN_S)
+    assert gauges.value("monitor_evicted_keys") == 0.0
 
 
 def test_a_new_store_counts_evictions_from_zero():
