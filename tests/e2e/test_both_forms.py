@@ -1,0 +1,50 @@
+"""Every scenario gives the same verdict on both forms of the reference pipeline, from the same files: a fault that its playbook
+answers passes, and so does a decoy that nobody answers. What a form can't do it refuses when it plans, by the capability's name.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.spec.find import all_scenarios
+from harness.spec.load import load_scenario
+from tests.admissible.__main__ import DRILL, drill, lacking, wrong
+from tests.admissible.expectations import trials_of
+from tests.fixtures_compose import engine
+
+RIGHT = ("fault, by the playbook", "decoy, nobody acts")
+FORMS = [
+    pytest.param("embedded", marks=pytest.mark.e2e),
+    pytest.param("docker", marks=pytest.mark.docker),
+]
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def form(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One instance for all scenarios, reset between them; nothing of this user's is touched."""
+    if request.param == "docker":
+        engine.require()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLDRILL_STATE", str(tmp_path_factory.mktemp("state")))
+        yield request.param
+        down = [*DRILL, "down", "--driver", request.param, "--instance", "forms"]
+        done = subprocess.run(down, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0 or "no instance" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("scenario", all_scenarios(), ids=lambda path: path.stem)
+@pytest.mark.timeout(300)
+def test_a_scenario_passes_when_answered_rightly(form: str, scenario: Path, tmp_path: Path) -> None:
+    refused = lacking(scenario, form)
+    if refused:
+        assert form != "docker", refused
+        assert "can't" in refused or "lacks" in refused or "has no" in refused, refused
+        assert lacking(scenario, "docker") == ""
+        return
+    (trial,) = [one for one in trials_of(load_scenario(scenario).scenario) if one.label in RIGHT]
+    card = drill(scenario, trial, target=form, instance="forms", reports=tmp_path, seed=None)
+    assert wrong(trial, card) == ""
