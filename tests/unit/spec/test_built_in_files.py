@@ -196,7 +196,7 @@ def test_a_playbook_looks_before_it_changes_and_checks_before_it_claims(path: Pa
 @pytest.mark.parametrize("path", PLAYBOOKS, ids=lambda path: path.stem)
 def test_a_gauge_that_a_playbook_asks_for_exists(path: Path) -> None:
     monitor = "".join(p.read_text() for p in (data_root() / "fixtures" / "pipeline" / "monitor").glob("*.py"))
-    for name in re.findall(r"name: (monitor_\w+)", path.read_text()):
+    for name in re.findall(r"name: '?(monitor_\w+)", path.read_text()):
         assert f'"{name}"' in monitor
 
 
