@@ -85,6 +85,23 @@ def test_prometheus_and_alertmanager_hold_nothing_back() -> None:
     assert (alertmanager["route"]["group_wait"], alertmanager["route"]["group_interval"]) == ("0s", "1s")
 
 
+def test_the_heartbeat_goes_the_way_of_the_pages_and_in_every_round() -> None:
+    route = load("containers/alertmanager.yaml")["route"]
+    (beats,) = route["routes"]
+    assert beats["matchers"] == [f"alertname = {TARGET['alerts']['heartbeat']['rule']}"]
+    assert set(beats) == {"matchers", "repeat_interval"}, "a receiver of its own would prove nothing about the pages'"
+    assert (beats["repeat_interval"], route["group_interval"]) == ("500ms", "1s")
+
+
+def test_alertmanager_and_the_monitor_share_its_configuration() -> None:
+    for name in ("alertmanager", "monitor"):
+        assert "paging:/paging" in SERVICES[name]["volumes"]
+    assert "ALERTMANAGER_DIR=/paging" in (PIPELINE / "Dockerfile").read_text()
+    assert (
+        SERVICES["monitor"]["environment"]["PAGER_URL"] == SERVICES["alertmanager"]["environment"]["ALERT_WEBHOOK_URL"]
+    )
+
+
 def test_what_the_image_installs_is_pinned() -> None:
     lines = (PIPELINE / "containers" / "requirements.txt").read_text().splitlines()
     wanted = {line.lower() for line in lines if not line.startswith("#")}

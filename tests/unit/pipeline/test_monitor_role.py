@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.monitor.alerts import AlertBook, Notice
 from pipeline.monitor.gauges import Gauges
-from pipeline.monitor.role import make
+from pipeline.monitor.role import HEARTBEAT, HEARTBEAT_S, make
 from pipeline.monitor.rules import parse_rules
 from pipeline.monitor.watch import WATCHED
 from pipeline.monitor.webhook import QUEUE_MAX, Courier
@@ -191,6 +191,63 @@ def test_a_receiver_that_is_gone_costs_a_bounded_number_of_notices():
     assert run(work).dropped == QUEUE_MAX
 
 
+def test_what_is_tried_once_keeps_nothing_waiting():
+    async def work() -> tuple[list[str], Courier]:
+        names: list[str] = []
+
+        def reply(request: bytes) -> bytes:
+            names.append(json.loads(request.partition(b"\r\n\r\n")[2])["groupLabels"]["alertname"])
+            return response(b"", "500 No" if names == ["A"] else "200 OK")
+
+        async with serving(reply) as (url, _):
+            courier = Courier(url + "/hook", receiver="r", own_url="u", once=frozenset({"A"}))
+            courier.send(notices())
+            await courier.deliver()
+            await courier.close()
+            return names, courier
+
+    names, courier = run(work)
+    assert (names, courier.delivered, courier.dropped, courier.failed) == (["A", "B"], 1, 1, 0)
+
+
+def test_attempts_that_nobody_took_are_counted_until_one_is_taken():
+    async def work() -> list[int]:
+        replies, counts = ["500 No", "500 No", "200 OK"], []
+        async with serving(lambda _request: response(b"", replies.pop(0))) as (url, _):
+            courier = Courier(url, receiver="r", own_url="u", once=frozenset({"A", "B"}))
+            for _ in range(3):
+                courier.send(notices()[:1])
+                await courier.deliver()
+                counts.append(courier.failed)
+            await courier.close()
+        return counts
+
+    assert run(work) == [1, 2, 0]
+
+
+def test_another_address_waits_for_no_attempt_at_the_old_one():
+    async def work() -> tuple[list[bool], list[str], int]:
+        names: list[str] = []
+
+        def reply(request: bytes) -> bytes:
+            names.append(json.loads(request.partition(b"\r\n\r\n")[2])["groupLabels"]["alertname"])
+            return response(b"")
+
+        async with serving(reply) as (url, _):
+            courier = Courier("http://127.0.0.1:9/hook", receiver="r", own_url="u")
+            courier.send(notices())
+            trying = asyncio.create_task(courier.deliver())
+            while courier.failed < 3:  # then its pauses are long
+                await asyncio.sleep(0.01)
+            moved = [courier.redirect(url), courier.redirect(url)]
+            courier.send(notices()[1:])
+            await trying
+            await courier.close()
+            return moved, names, courier.failed
+
+    assert run(work) == ([True, False], ["B"], 0)
+
+
 # -- the role ---------------------------------------------------------------------------------------------------
 
 
@@ -267,3 +324,46 @@ def test_alerts_and_rules_answer_as_prometheus_does(call: Calls):
 def test_annotations_are_kept_as_records(call: Calls):
     call("POST", "/ops/annotate", {"text": "sale begins"})
     assert [record["text"] for record in call("GET", "/annotations").json()["records"]] == ["sale begins"]
+
+
+def test_a_gauge_has_the_name_that_the_settings_give_it_over_a_restart(call: Calls, setup: Setup):
+    call("POST", "/admin/reset")
+    old, new = "monitor_gateway_latency_p95_seconds", "monitor_decision_latency_p95_seconds"
+    assert call("PATCH", "/config", {"rename_metric": f"{old}={new}"}).status_code == 200
+    for asked in (call, Calls(make(setup))):
+        asked("POST", "/ops/annotate", {"text": "looked"})
+        assert asked("GET", f"/query?name={old}").status_code == 404
+    assert call("GET", f"/query?name={new}").json()["value"] == 0.0
+    page = call("GET", "/metrics").text
+    assert f"\n{new} " in page
+    assert f"\n{old} " not in page
+    call("PATCH", "/config", {"rename_metric": ""})
+    assert call("GET", f"/query?name={old}").json()["value"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rename_metric": "latency"},
+        {"rename_metric": "monitor_a=up"},
+        {"pager_address": "pager"},
+        {"pager_address": "http://user:word@pager/"},
+    ],
+)
+def test_settings_that_lead_nowhere_are_refused(call: Calls, wrong: dict[str, Any]):
+    assert call("PATCH", "/config", wrong).status_code == 400
+
+
+def test_the_heartbeat_comes_at_every_second_evaluation_and_pages_at_the_address_that_is_set(setup: Setup):
+    """Half a second apart, give or take some milliseconds."""
+    rule = parse_rules(RULE_FILE.replace("alert: A,", "alert: Watchdog,"))
+    book = AlertBook(rule, repeats_s={HEARTBEAT: HEARTBEAT_S})
+    gauges = Gauges()
+    gauges.set("g", 1.0)
+    told = [
+        [notice.alert.rule.name for notice in book.evaluate(gauges.reading(), 1.8e9 + number * 0.5 + jitter)]
+        for number, jitter in enumerate([0.0, 0.02, -0.03, 0.03, -0.05, 0.0])
+    ]
+    assert told == [["Watchdog", "B"], [], ["Watchdog"], [], ["Watchdog"], []]
+    book.tell_again()
+    assert [notice.alert.rule.name for notice in book.evaluate(gauges.reading(), 1.8e9 + 2.6)] == ["Watchdog", "B"]
