@@ -57,6 +57,18 @@ class ProbeReading(msgspec.Struct, frozen=True):
     error: str = ""
 
 
+class UsageReading(msgspec.Struct, frozen=True):
+    """What the processes of a service's container take together, as the kernel counts it. Sums since the container's start."""
+
+    cpu_s: float
+    cpus: float
+    """How many CPUs they may use at once."""
+    memory_bytes: int | None
+    memory_limit: int | None
+    stressors: int
+    """Processes of stress-ng among them that live, as the host's process list shows them."""
+
+
 class Inventory(msgspec.Struct, frozen=True):
     """What planning may know of a target: what it can do, and its names. Pure data; made without starting anything."""
 
@@ -179,10 +191,25 @@ class Containers(Protocol):
         """What this name of an image means where the services run. Raises `EnvironmentProblem` where there is none."""
         ...
 
+    def carries(self, service: str, command: str) -> bool:
+        """Whether the command can be run inside. Raises `EnvironmentProblem` where the container doesn't run."""
+        ...
+
+    def usage(self, service: str) -> UsageReading:
+        """What its container takes. Raises `EnvironmentProblem` where it doesn't run."""
+        ...
+
+    def written_bytes(self, service: str) -> int:
+        """What the processes that live inside have had written to a disk; asked inside. Raises `EnvironmentProblem`."""
+        ...
+
+
+TELLS = tuple(name for name in vars(Containers) if not name.startswith("_"))
+
 
 def containers(target: Target) -> Containers:
     """The target's readings of its containers. Raises `EnvironmentProblem` where it has none."""
-    if not all(hasattr(target, name) for name in ("free_bytes", "environment", "networks", "image_id")):
+    if not all(hasattr(target, name) for name in TELLS):
         raise EnvironmentProblem(f"target '{target.spec.target}' ({target.spec.driver}) tells nothing of containers")
     return cast(Containers, target)
 

@@ -49,6 +49,9 @@ class PointKind(StrEnum):
     """where = service; value: the image that it runs."""
     ENV = "env"
     """where = "service/VARIABLE"; value: text, or null where it isn't set."""
+    STRESS = "stress"
+    """where = service; value: what runs beside it and takes {"cpu": workers}, {"memory": bytes} or {"io": workers}, with
+    "seconds" after which it ends by itself; null for nothing."""
 
 
 class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ class Capability(StrEnum):
     PARTITION = "partition"
     IMAGE = "image"
     ENV = "env"
+    STRESS = "stress"
 
 
 class Layer(StrEnum):

@@ -30,7 +30,9 @@ BASELINE_S = 30.0
 CLEAR_S = 15.0
 """How long after the undo it may take to see nothing any more: a run's cleanup waits no longer."""
 CHANGES = frozenset({"set", "undo", "act", "up", "down", "reset"})
-READS = frozenset({"process", "probe", "served_version", "read", "observe", "free_bytes", "environment"})
+READS = frozenset(
+    {"process", "probe", "served_version", "read", "observe", "free_bytes", "environment", "usage", "written_bytes"}
+)
 
 
 @dataclass(frozen=True, slots=True)

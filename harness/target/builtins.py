@@ -30,6 +30,7 @@ ACTIONS: dict[Action, dict[str, Argument]] = {
     Action.START: SERVICE,
     Action.SET_FLAG: SERVICE | {"flag": _of("string")},
     Action.SET_LIMIT: SERVICE | {"resource": _of("string", choices=("memory", "cpu"))},
+    Action.EVICT: SERVICE,
     Action.REROUTE: {"link": _of("link")},
     Action.ANNOTATE: {"text": _of("string", required=False)},
 }

@@ -51,6 +51,11 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
         {"service": "features", "variable": "LOG_LEVEL", "value": "debug"},
         {"service": "features", "variable": "LOG_LEVEL", "value": ""},
     ],
+    "process.stress": [
+        {"service": "features", "cpu": 2},
+        {"service": "features", "memory": 32 * 2**20},
+        {"service": "features", "io": 1, "lasts": 60.0},
+    ],
     "cpu.withhold": [{"service": "features", "share": 0.7}, {"role": "serving", "share": 0.4}],
     "memory.limit": [{"role": "serving", "limit": 100 * 2**20}],
     "config.set": [

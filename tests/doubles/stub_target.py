@@ -23,7 +23,7 @@ from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
 from harness.contract.words import Action, Capability, Observation
 from harness.errors import EnvironmentProblem, UsageError
 from harness.history.events import Snapshot
-from harness.plugin import Inventory, ProbeReading, ProcessReading
+from harness.plugin import Inventory, ProbeReading, ProcessReading, UsageReading
 from harness.seeds import fraction
 from harness.spec.target import TargetSpec
 
@@ -44,6 +44,10 @@ JOINED: Json = {"aliases": []}
 VOLUME_BYTES = 64 * 2**20
 """Every service has such a volume at /state; of it, its own files take `FILES_BYTES`."""
 FILES_BYTES = 4 * 2**20
+BARE = "source"
+"""The image of this service carries no stress-ng."""
+IDLE_CPUS, BYTES_A_WRITER = 0.05, 8 * 2**20
+"""What a service uses by itself, and what one that stresses the disk writes in a second."""
 IMAGES = ("pipeline:1", "pipeline:2", "pipeline:3")
 DEFAULTS: Mapping[PointKind, Json] = {
     PointKind.PROCESS: "running",
@@ -57,6 +61,7 @@ DEFAULTS: Mapping[PointKind, Json] = {
     PointKind.DISK: 0,
     PointKind.IMAGE: IMAGES[0],
     PointKind.ENV: None,
+    PointKind.STRESS: None,
 }
 FOLLOWS = "/follow_alias"
 SETTINGS: Mapping[str, Json] = {
@@ -184,6 +189,7 @@ class StubTarget:
         self._masks: dict[str, list[tuple[str, list[str]]]] = {}
         self._exits: list[tuple[int, str, str, int | None, bool]] = []
         self._steps = 0
+        self._used = {name: {"cpu": 0.0, "io": 0} for name in spec.services}
 
     # --- the world ----------------------------------------------------------------------------------------------------
 
@@ -193,6 +199,7 @@ class StubTarget:
             self.time.ns += round(STEP_S * 1e9)
             self._steps += 1
             self._supervise()
+            self._work()
             self._transact()
             if self._steps % round(JOB_EVERY_S / STEP_S) == 0:
                 self._run_job()
@@ -233,10 +240,20 @@ class StubTarget:
             elif process.died_ns is not None and wanted != "down" and self.time.ns - process.died_ns > RESTART_S * 1e9:
                 self._processes[name] = self._reborn(name)
 
+    def _stressing(self, name: str, kind: str) -> int:
+        standing = self._at(PointKind.STRESS, name) or {}
+        return int(standing.get(kind, 0))
+
+    def _work(self) -> None:
+        for name, used in self._used.items():
+            used["cpu"] += STEP_S * min(1.0, IDLE_CPUS + self._stressing(name, "cpu"))
+            used["io"] += round(STEP_S * BYTES_A_WRITER * self._stressing(name, "io"))
+
     def _die(self, name: str, *, reason: str, asked: bool) -> None:
         if self._processes[name].died_ns is None:
             self._processes[name].died_ns = self.time.ns
             self._exits.append((self.time.ns, name, reason, None, asked))
+            self._values.pop(Point(PointKind.STRESS, name), None)  # whatever runs beside it ends with its container
 
     def _reborn(self, name: str) -> StubProcess:
         before = self._processes[name]
@@ -407,6 +424,26 @@ class StubTarget:
         self._runs(service)
         value = self._at(PointKind.ENV, f"{service}/{variable}")
         return None if value is None else str(value)
+
+    def carries(self, service: str, command: str) -> bool:
+        self._runs(service)
+        return command == "stress-ng" and service != BARE
+
+    def usage(self, service: str) -> UsageReading:
+        self._runs(service)
+        standing = self._at(PointKind.STRESS, service)
+        held = self._memory(service) + self._stressing(service, "memory")
+        return UsageReading(
+            cpu_s=self._used[service]["cpu"],
+            cpus=1.0,
+            memory_bytes=held,
+            memory_limit=self._at(PointKind.MEMORY, service),
+            stressors=0 if standing is None else max(1, self._stressing(service, "cpu")),
+        )
+
+    def written_bytes(self, service: str) -> int:
+        self._runs(service)
+        return int(self._used[service]["io"])
 
     def networks(self, service: str) -> tuple[str, ...]:
         return () if self._at(PointKind.NETWORK, f"{service}/{NETWORK}") is None else (NETWORK,)

@@ -1,4 +1,4 @@
-"""What the kernel counts for a container: time held back, memory held.
+"""What the kernel counts for a container: time used and held back, memory held.
 
 Read from the control group's own files where the daemon is on this host: microseconds, where the API's one sample takes up
 to a second. That a path is the container's is seen by its id in it. Elsewhere the API is asked.
@@ -9,11 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from harness.plugin import UsageReading
 from harness.target.docker.daemon import Daemon
+from harness.target.docker.record import limits_of
 
 GROUPS = Path("/sys/fs/cgroup")
 PROCESSES = Path("/proc")
 NS_OF_US = 1000
+PERIOD_US = 100_000
+NS_OF_S = 1e9
+STRESSOR = "stress-ng"
+ENDED = "Z"
 
 
 def read(daemon: Daemon, inspected: dict[str, Any]) -> tuple[int, int | None]:
@@ -30,6 +36,36 @@ def read(daemon: Daemon, inspected: dict[str, Any]) -> tuple[int, int | None]:
     return int(((stats.get("cpu_stats") or {}).get("throttling_data") or {}).get("throttled_time", 0)), held_bytes(
         stats
     )
+
+
+def usage(daemon: Daemon, inspected: dict[str, Any]) -> UsageReading:
+    """Raises `EnvironmentProblem` where it doesn't run."""
+    own = limits_of(inspected["HostConfig"])
+    limited = own.nano_cpus / NS_OF_S or max(0, own.cpu_quota) / (own.cpu_period or PERIOD_US)
+    running = daemon.top(inspected["Id"])
+    return UsageReading(
+        cpu_s=_used_ns(daemon, inspected) / NS_OF_S,
+        cpus=limited or daemon.processors,
+        memory_bytes=read(daemon, inspected)[1],
+        memory_limit=own.memory or None,
+        stressors=sum(_is_stressor(command) for state, command in running if not state.startswith(ENDED)),
+    )
+
+
+def _is_stressor(command: str) -> bool:
+    return Path(command.split(" ", 1)[0]).name == STRESSOR
+
+
+def _used_ns(daemon: Daemon, inspected: dict[str, Any]) -> int:
+    paths = groups_of(inspected)
+    try:
+        if "cpuacct" in paths:
+            return int((paths["cpuacct"] / "cpuacct.usage").read_text())
+        if "" in paths:
+            return _numbers(paths[""] / "cpu.stat")["usage_usec"] * NS_OF_US
+    except (OSError, ValueError, KeyError):
+        pass
+    return int(((daemon.stats(inspected["Id"]).get("cpu_stats") or {}).get("cpu_usage") or {}).get("total_usage", 0))
 
 
 def groups_of(inspected: dict[str, Any]) -> dict[str, Path]:

@@ -96,6 +96,24 @@ class Daemon:
             code = self.api.exec_inspect(made["Id"])["ExitCode"]
         return int(code if code is not None else -1), out[:EXEC_BYTES_MAX].decode(errors="replace")
 
+    def spawn(self, container: str, command: list[str], *, environment: Mapping[str, str]) -> None:
+        """Starts a command inside and leaves it running. It must bound its own time."""
+        with asking(f"exec in {container[:12]}"):
+            made = self.api.exec_create(container, command, stdout=False, stderr=False, environment=dict(environment))
+            self.api.exec_start(made["Id"], detach=True)
+
+    @cached_property
+    def processors(self) -> int:
+        """CPUs of the machine that the containers run on."""
+        with asking("ask how many processors there are"):
+            return int(self.api.info()["NCPU"])
+
+    def top(self, container: str) -> list[tuple[str, str]]:
+        """(state, command) of its processes, from the host's process list."""
+        with asking(f"list the processes of {container[:12]}"):
+            rows = self.api.top(container, ps_args="-eo pid,stat,args")["Processes"] or ()
+        return [(str(row[1]), str(row[2])) for row in rows]
+
     def events(
         self, *, labels: Mapping[str, str], since: float, until: float, kinds: list[str]
     ) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a container finds inside itself: room on its disks, the environment of its process.
+"""What a container finds inside itself: room on its disks, its commands, the environment and the writes of its processes.
 
 Asked by the commands of its own image, as its own user, for that is whose writes fail. The daemon's record of the container
 would say what was asked for when it was made, whatever became of it since. A container that has no such command, or doesn't
@@ -31,6 +31,20 @@ def environment(daemon: Daemon, container: str, variable: str) -> str | None:
         raise EnvironmentProblem(f"docker: in {container[:12]}: the first process shows no environment")
     found = dict(entry.split("=", 1) for entry in entries if "=" in entry)
     return found.get(variable)
+
+
+def carries(daemon: Daemon, container: str, command: str) -> bool:
+    """Whether its shell finds the command; a container without a shell carries nothing."""
+    code, _ = daemon.run(container, ["sh", "-c", 'command -v "$1"', "sh", command])
+    return code == 0
+
+
+def written_bytes(daemon: Daemon, container: str) -> int:
+    """Of the processes of the container's own user, as the kernel counts each: only its own counters tell of writes to layered
+    file systems, which those of the control group of version 1 leave out."""
+    out = _run(daemon, container, ["sh", "-c", "cat /proc/[0-9]*/io 2>/dev/null || :"])
+    lines = (line.split() for line in out.splitlines())
+    return sum(int(words[1]) for words in lines if len(words) == 2 and words[0] == "write_bytes:")
 
 
 def _run(daemon: Daemon, container: str, command: list[str]) -> str:

@@ -15,12 +15,12 @@ from harness.contract.undo import Json, Point, Undo, UndoOutcome
 from harness.contract.words import Action
 from harness.errors import EnvironmentProblem, HarnessError, UsageError
 from harness.history.events import Snapshot
-from harness.plugin import ProbeReading, ProcessReading
+from harness.plugin import ProbeReading, ProcessReading, UsageReading
 from harness.proxy.client import ProxyClient
 from harness.spec.target import TargetSpec
 from harness.target import calls, links, snapshots
 from harness.target.described import PROBE_S, DescribedTarget
-from harness.target.docker import compose, inside, life, lifecycle, limits, looks, neighbour, operator, record
+from harness.target.docker import compose, counters, inside, life, lifecycle, limits, looks, neighbour, operator, record
 from harness.target.docker.addresses import Addresses
 from harness.target.docker.daemon import Daemon, Missing, asking
 from harness.target.docker.deaths import Deaths
@@ -245,6 +245,15 @@ class DockerTarget(DescribedTarget):
     def image_id(self, image: str) -> str:
         with asking(f"find image {image}"):
             return str(self.daemon.api.inspect_image(image)["Id"])
+
+    def carries(self, service: str, command: str) -> bool:
+        return inside.carries(self.daemon, self.selection.find(service).id, command)
+
+    def usage(self, service: str) -> UsageReading:
+        return counters.usage(self.daemon, self.daemon.inspect(self.selection.find(service).id))
+
+    def written_bytes(self, service: str) -> int:
+        return inside.written_bytes(self.daemon, self.selection.find(service).id)
 
     def snapshot(self) -> Snapshot:
         listed = self.selection.all()

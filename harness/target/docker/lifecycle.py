@@ -118,6 +118,7 @@ def heal_all(target: DockerTarget) -> None:
         if limits.memory_of(now) != limits.memory_of(before):
             target.set(Point(PointKind.MEMORY, name), limits.memory_of(before))
         target.set(Point(PointKind.PROCESS, name), life.RUNNING)
+        target.set(Point(PointKind.STRESS, name), None)
     if target.spec.links and target.addresses.has_proxy():
         proxy = target.addresses.proxy()
         proxy.wait_ready(within_s=PROXY_S_MAX)

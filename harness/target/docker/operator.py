@@ -40,6 +40,11 @@ def act(target: DockerTarget, action: Action, arguments: Mapping[str, Json]) -> 
             value = acting.limit_of(arguments["resource"], arguments["value"])
             target.set(Point(POINTS[arguments["resource"]], arguments["service"]), value)
             return {"service": arguments["service"], "resource": arguments["resource"], "value": value}
+        case Action.EVICT:
+            point = Point(PointKind.STRESS, arguments["service"])
+            stood = target.get(point)
+            target.set(point, None)
+            return {"service": arguments["service"], "evicted": stood is not None}
     return acting.act(action, arguments, config_url=target.declared.config_url, driver="docker")
 
 

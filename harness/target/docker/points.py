@@ -14,7 +14,7 @@ from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
 from harness.errors import UsageError
 from harness.spec.target import TargetSpec
 from harness.target import declared, links, restoring
-from harness.target.docker import disk, life, limits
+from harness.target.docker import disk, life, limits, stress
 from harness.target.docker.daemon import Daemon, Missing
 from harness.target.docker.deaths import Deaths
 from harness.target.docker.networks import Networks
@@ -72,6 +72,8 @@ class Points:
                 return self.remake.image(where)
             case PointKind.ENV:
                 return self.remake.variable(where)
+            case PointKind.STRESS:
+                return stress.standing(self._daemon, self._selection, where)
         return self._holder(point).get(point)
 
     def set(self, point: Point, value: Json) -> None:
@@ -98,6 +100,8 @@ class Points:
                 self.remake.set_image(where, value)
             case PointKind.ENV:
                 self.remake.set_variable(where, value)
+            case PointKind.STRESS:
+                stress.put(self._daemon, self._selection, where, value)
             case _:
                 self._holder(point).set(point, value)
 
