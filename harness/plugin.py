@@ -69,6 +69,13 @@ class UsageReading(msgspec.Struct, frozen=True):
     """Processes of stress-ng among them that live, as the host's process list shows them."""
 
 
+class LinkWay(msgspec.Struct, frozen=True):
+    """How a driver breaks a link: in words with the reason, and the toxics that it can have; None: all, taps and cuts too."""
+
+    by: str
+    toxics: tuple[str, ...] | None = None
+
+
 class Inventory(msgspec.Struct, frozen=True):
     """What planning may know of a target: what it can do, and its names. Pure data; made without starting anything."""
 
@@ -83,6 +90,8 @@ class Inventory(msgspec.Struct, frozen=True):
     actions: frozenset[Action]
     observations: frozenset[Observation]
     digest: str
+    ways: dict[str, LinkWay] = {}
+    """link -> how it is broken, where a driver has several ways."""
 
 
 @runtime_checkable
@@ -212,6 +221,14 @@ def containers(target: Target) -> Containers:
     if not all(hasattr(target, name) for name in TELLS):
         raise EnvironmentProblem(f"target '{target.spec.target}' ({target.spec.driver}) tells nothing of containers")
     return cast(Containers, target)
+
+
+def foreseen(target: Target, point: Point, value: Json) -> None:
+    """Raises what setting the point would be refused with, where the target can tell beforehand: by an optional method
+    `require(point, value)`, which changes nothing."""
+    require = getattr(target, "require", None)
+    if require is not None:
+        require(point, value)
 
 
 class Driver(Protocol):

@@ -94,6 +94,8 @@ class PlannedFault(msgspec.Struct, frozen=True):
     witness_blind_s: float = 0.0
     """How long the effect may have been there, or gone, while the witness still says otherwise, because it must gather looks
     or records first. Widens the interval in which the effect began or ended; 0 where it looks at the present moment."""
+    way: str | msgspec.UnsetType = msgspec.UNSET
+    """How the target will do it and why so, where its driver has several ways; elsewhere it isn't written at all."""
 
 
 class Prepared(msgspec.Struct, frozen=True):

@@ -18,13 +18,15 @@ from harness.contract.undo import Json, Point, PointKind
 from harness.contract.words import Capability, CauseClass, Effect
 from harness.errors import EnvironmentProblem, UsageError
 from harness.fault import points, sampled
-from harness.plugin import ArgumentDeclaration, FaultDeclaration, Inventory, Target
+from harness.plugin import ArgumentDeclaration, FaultDeclaration, Inventory, LinkWay, Target
 
 BASELINE_PROBES = 5
 WITNESS_EVERY_S = 0.1
 WAITED_S = 1.0
 """A probe that gave up after so long has met a delay; one refused sooner has met something else."""
 HOUR_S = 3600.0
+
+TOXIC_OF = {"link.latency": "latency", "link.timeout": "timeout", "link.reset": "reset_peer", "link.cut": ""}
 
 _LINK = ArgumentDeclaration("link", "link", required=True, help="the link that is broken")
 _STREAM = ArgumentDeclaration(
@@ -33,14 +35,27 @@ _STREAM = ArgumentDeclaration(
 _SHARE = ArgumentDeclaration("share", "share", default=1.0, help="share of the connections that is hit")
 
 
-def _planned(fault: PlannedFault, label: str) -> PlannedFault:
+def _planned(fault: PlannedFault, label: str, way: LinkWay | None) -> PlannedFault:
     return msgspec.structs.replace(
         fault,
+        way=msgspec.UNSET if way is None else way.by,
         components=(Component("link", fault.arguments["link"]),),
         look=Look(label=label, glyph="N"),
         witness_within_s=3.0,
         witness_every_s=WITNESS_EVERY_S,
     )
+
+
+def _way(fault: PlannedFault, inventory: Inventory, toxic: str) -> LinkWay | None:
+    """Raises `UsageError` where the link can't have it; a cut link has no toxic."""
+    link = fault.arguments["link"]
+    way = inventory.ways.get(link)
+    if way is not None and way.toxics is not None and toxic not in way.toxics:
+        possible = [name for name, own in TOXIC_OF.items() if own in way.toxics]
+        raise UsageError(
+            f"link: '{link}' can't have {fault.fault}: it goes by {way.by}; legal there: {', '.join(possible) or 'no link fault'}"
+        )
+    return way
 
 
 def _toxic(fault: PlannedFault, type: str, *, toxicity: float, attributes: dict[str, int]) -> tuple[Point, Json]:
@@ -86,7 +101,8 @@ class Latency:
                 f"jitter: {jitter:g} s is more than half the latency, which could not be told from none;"
                 f" legal: up to {latency / 2:g} s"
             )
-        return _planned(fault, f"{fault.arguments['link']} +{latency * 1000:g} ms")
+        way = _way(fault, inventory, TOXIC_OF[fault.fault])
+        return _planned(fault, f"{fault.arguments['link']} +{latency * 1000:g} ms", way)
 
     def prepare(self, fault: PlannedFault, target: Target) -> Prepared:
         """Measures the link as it is. Raises `EnvironmentProblem` where it isn't answered before anything was done."""
@@ -142,7 +158,8 @@ class Broken:
     def plan(self, fault: PlannedFault, inventory: Inventory) -> PlannedFault:
         """Raises `UsageError` for times out of range."""
         self.check(fault.arguments)
-        planned = _planned(fault, f"{fault.arguments['link']} {self.verb}")
+        way = _way(fault, inventory, TOXIC_OF[fault.fault])
+        planned = _planned(fault, f"{fault.arguments['link']} {self.verb}", way)
         blind_s = WITNESS_EVERY_S * (sampled.needed(fault.dose, least=1) - 1)
         return msgspec.structs.replace(planned, witness_blind_s=blind_s)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from harness.contract.faults import PlannedFault, Prepared
 from harness.contract.undo import Json, Point, Undo
-from harness.plugin import Target
+from harness.plugin import Target, foreseen
 
 
 def undo(target: Target, point: Point, *, injected: Json, restore: Json, within_s: float) -> Undo:
@@ -26,7 +26,10 @@ def undo(target: Target, point: Point, *, injected: Json, restore: Json, within_
 
 
 def undos(fault: PlannedFault, target: Target, wanted: Sequence[tuple[Point, Json]]) -> tuple[Undo, ...]:
-    """Undos for (point, value to inject) in the order of the injection; each restores what stands there now."""
+    """Undos for (point, value to inject) in the order of the injection; each restores what stands there now. Raises what the
+    target knows beforehand that it will refuse."""
+    for point, value in wanted:
+        foreseen(target, point, value)
     return tuple(
         undo(target, point, injected=value, restore=target.get(point), within_s=fault.heal_within_s)
         for point, value in wanted

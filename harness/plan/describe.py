@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from harness.contract.faults import CureKind, PlannedFault
 from harness.spec.plan import Plan, PlannedCondition, PlannedStep
 
@@ -43,6 +45,8 @@ def _fault(fault: PlannedFault) -> Iterator[str]:
     told = ", ".join(f"{name}: {value}" for name, value in fault.arguments.items() if value is not None)
     hit = ", ".join(f"{part.kind} {part.name}" for part in fault.components)
     yield f"  +{fault.onset_s:.2f} s  {fault.fault} ({told}), dose {fault.dose:g}, on {hit}"
+    if fault.way is not msgspec.UNSET:
+        yield f"    way: {fault.way}"
     yield (
         f"    witness: looks every {fault.witness_every_s:g} s from before it on, must see it within"
         f" {fault.witness_within_s:g} s"

@@ -298,6 +298,13 @@ class DockerSpec(Written):
     )
     proxy: str = Field(default="proxy", description="Compose service that runs the fault proxy, if there is one")
     proxy_port: int = Field(default=8474, ge=1, le=65535, description="Port of the proxy's API inside its container")
+    links: Literal["proxy", "tc"] = Field(
+        default="proxy",
+        description="How links are broken: by the fault proxy that they lead through, or by `tc` in the containers' networks",
+    )
+    tc_image: str = Field(
+        default="mldrill/pipeline:dev", description="Image with iproute2, for `links: tc`: it is run for a moment"
+    )
     env: dict[str, str] = Field(
         default={}, description="Variables for the Compose file; values may hold ${instance}, ${seed}, ${port.NAME}"
     )

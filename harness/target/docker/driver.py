@@ -10,11 +10,13 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from harness.contract.words import Capability
 from harness.errors import EnvironmentProblem
-from harness.plugin import Inventory
+from harness.plugin import Inventory, LinkWay
 from harness.spec.target import TargetSpec
-from harness.target.docker import described, examined, record
+from harness.target.docker import described, examined, record, shaping
 from harness.target.docker.daemon import Daemon
 from harness.target.docker.instance import DockerTarget
 from harness.target.docker.selection import docker_of
@@ -22,6 +24,11 @@ from harness.target.instances import Finding, InstanceStatus
 from harness.target.inventory import digest, inventory_of
 
 CAN = frozenset(Capability) - {Capability.CLOCK}
+
+
+def _by_proxy(spec: TargetSpec) -> LinkWay:
+    docker = docker_of(spec)
+    return LinkWay(f"the fault proxy on the link, Compose service '{docker.proxy}' (docker.links: {docker.links})")
 
 
 class DockerDriver:
@@ -34,8 +41,10 @@ class DockerDriver:
 
     def inventory(self, spec: TargetSpec) -> Inventory:
         """Raises `UnsupportedError` when the description narrows to what this driver hasn't got."""
-        docker_of(spec)
-        return inventory_of(spec, driver=self.name, can=CAN)
+        by_tc = docker_of(spec).links == "tc"
+        can = CAN - {Capability.TAP} if by_tc else CAN
+        ways = {name: shaping.way_of(spec, name) if by_tc else _by_proxy(spec) for name in spec.links}
+        return msgspec.structs.replace(inventory_of(spec, driver=self.name, can=can), ways=ways)
 
     def open(self, spec: TargetSpec, *, folder: Path, instance: str, seed: int) -> DockerTarget:
         """The instance, running or not; starts nothing."""

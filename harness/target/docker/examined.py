@@ -18,7 +18,8 @@ from ruamel.yaml.error import YAMLError
 from harness.errors import EnvironmentProblem, HarnessError
 from harness.spec.find import reference_target
 from harness.spec.load import load_target
-from harness.target.docker import compose, record
+from harness.spec.target import DockerSpec
+from harness.target.docker import compose, record, shaping
 from harness.target.docker.daemon import Daemon, Missing, Unreachable, asking
 from harness.target.docker.networks import AROUND
 from harness.target.docker.selection import INSTANCE, PROJECT
@@ -53,7 +54,7 @@ def examine(daemon: Daemon) -> list[Finding]:
     except HarnessError as error:
         return [_unusable(error, known)]
     engine = Finding("docker engine", ok=True, says=f"{told['Version']}, API {told['ApiVersion']}")
-    return [engine, _compose(), _image(daemon), _leftovers(daemon, known)]
+    return [engine, _compose(), _image(daemon), _netem(daemon), _leftovers(daemon, known)]
 
 
 def _unusable(error: HarnessError, known: list[str]) -> Finding:
@@ -87,6 +88,17 @@ def _image(daemon: Daemon) -> Finding:
             "pipeline image", ok=True, says=f"{', '.join(lacking)} isn't there yet: the first start builds it"
         )
     return Finding("pipeline image", ok=True, says=", ".join(names))
+
+
+def _netem(daemon: Daemon) -> Finding:
+    """Only links without a fault proxy need it, so lacking it is a remark."""
+    image = DockerSpec.model_fields["tc_image"].default
+    try:
+        why = shaping.lacks_netem(daemon, image, {INSTANCE: "doctor"})
+    except HarnessError as error:
+        return Finding("netem", ok=True, says=f"not tried: {error.message}")
+    says = f"no: {why}; latency and silence of links need the fault proxy" if why else "this kernel has it"
+    return Finding("netem", ok=True, says=says)
 
 
 def images() -> list[str]:

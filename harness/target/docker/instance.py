@@ -27,6 +27,7 @@ from harness.target.docker.deaths import Deaths
 from harness.target.docker.points import Points
 from harness.target.docker.record import Limits, limits_of
 from harness.target.docker.selection import Selection, docker_of
+from harness.target.docker.shaping import Shaping
 from harness.target.held import starting
 
 LEASE_S = 5.0
@@ -60,14 +61,18 @@ class DockerTarget(DescribedTarget):
             instance=instance,
             baseline=self.baseline,
             proxied=self.addresses.proxied,
-            link_points=links.LinkPoints(
-                spec, proxy=self.addresses.proxy, lease=f"mldrill-{instance}", lease_s=LEASE_S
-            ),
+            link_points=self._link_points(),
             own=self.declared,
         )
         self.record = record.load(instance)
         self._throttling = looks.Throttling()
         self._tools: dict[str, str] = {}
+
+    def _link_points(self) -> links.LinkPoints | Shaping:
+        if docker_of(self._spec).links == "tc":
+            return Shaping(self._spec, daemon=self.daemon, selection=self.selection, instance=self._instance)
+        lease = f"mldrill-{self._instance}"
+        return links.LinkPoints(self._spec, proxy=self.addresses.proxy, lease=lease, lease_s=LEASE_S)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -162,6 +167,9 @@ class DockerTarget(DescribedTarget):
         finally:
             self.addresses.stale()
 
+    def require(self, point: Point, value: Json) -> None:
+        self.points.require(point, value)
+
     def undo(self, undo: Undo) -> UndoOutcome:
         """Restores only where the injected value still stands; an instance that is no longer there needs no healing."""
         if not self.running:
@@ -172,7 +180,7 @@ class DockerTarget(DescribedTarget):
             self.addresses.stale()
 
     def renew(self) -> None:
-        if self._spec.links and self.addresses.has_proxy():
+        if isinstance(self.points.links, links.LinkPoints) and self._spec.links and self.addresses.has_proxy():
             self.points.links.renew()
 
     # --- readings -----------------------------------------------------------------------------------------------------

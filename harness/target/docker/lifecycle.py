@@ -18,6 +18,7 @@ from harness.target.docker import compose, life, limits, looks, record
 from harness.target.docker.daemon import Missing
 from harness.target.docker.record import limits_of
 from harness.target.docker.selection import docker_of
+from harness.target.docker.shaping import Shaping
 from harness.target.interpolate import fill
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ def heal_all(target: DockerTarget) -> None:
             target.set(Point(PointKind.MEMORY, name), limits.memory_of(before))
         target.set(Point(PointKind.PROCESS, name), life.RUNNING)
         target.set(Point(PointKind.STRESS, name), None)
-    if target.spec.links and target.addresses.has_proxy():
+    if isinstance(target.points.links, Shaping):
+        target.points.links.clear()
+    elif target.spec.links and target.addresses.has_proxy():
         proxy = target.addresses.proxy()
         proxy.wait_ready(within_s=PROXY_S_MAX)
         proxy.reset()

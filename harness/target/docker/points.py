@@ -21,6 +21,7 @@ from harness.target.docker.networks import Networks
 from harness.target.docker.record import Limits, limits_of
 from harness.target.docker.remake import Remake
 from harness.target.docker.selection import Selection
+from harness.target.docker.shaping import Shaping
 
 PARTED = "parted"
 STREAMS = ("upstream", "downstream")
@@ -43,7 +44,7 @@ class Points:
         instance: str,
         baseline: Callable[[str], Limits],
         proxied: Callable[[str], bool],
-        link_points: links.LinkPoints,
+        link_points: links.LinkPoints | Shaping,
         own: declared.DeclaredPoints,
     ) -> None:
         self._spec, self._daemon, self._selection, self._deaths = spec, daemon, selection, deaths
@@ -105,6 +106,11 @@ class Points:
             case _:
                 self._holder(point).set(point, value)
 
+    def require(self, point: Point, value: Json) -> None:
+        """Raises what setting it would be refused with, as far as that can be known before."""
+        if value is not None and point.kind in links.KINDS and isinstance(self.links, Shaping):
+            self.links.require(point, value)
+
     def undo(self, undo: Undo) -> UndoOutcome:
         """Restores only where the injected value still stands. A container that was removed takes its fault with it."""
         if undo.point.kind is PointKind.PROCESS and undo.injected == life.KILLED:
@@ -126,7 +132,7 @@ class Points:
     def _limits(self, service: str) -> Limits:
         return limits_of(self._daemon.inspect(self._selection.find(service).id)["HostConfig"])
 
-    def _holder(self, point: Point) -> links.LinkPoints | declared.DeclaredPoints:
+    def _holder(self, point: Point) -> links.LinkPoints | Shaping | declared.DeclaredPoints:
         if point.kind in links.KINDS:
             return self.links
         if point.kind in declared.KINDS:

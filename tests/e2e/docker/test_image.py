@@ -18,7 +18,7 @@ def test_it_runs_as_a_user_of_its_own(engine: docker.DockerClient, image: str) -
 
 
 @pytest.mark.parametrize(
-    "program", ["redis-server", "prometheus", "promtool", "prometheus-alertmanager", "stress-ng", "curl"]
+    "program", ["redis-server", "prometheus", "promtool", "prometheus-alertmanager", "stress-ng", "curl", "tc"]
 )
 def test_what_roles_and_faults_call_is_there(engine: docker.DockerClient, image: str, *, program: str) -> None:
     assert ran(engine, image, "sh", "-c", f"command -v {program}").endswith(f"/{program}")

@@ -9,7 +9,7 @@ import docker.errors
 import pytest
 
 from harness.errors import EnvironmentProblem
-from harness.target.docker import compose, examined, record
+from harness.target.docker import compose, examined, record, shaping
 from harness.target.docker.daemon import Daemon, asking, require_api
 from harness.target.docker.driver import DockerDriver
 from harness.target.instances import Finding
@@ -84,6 +84,7 @@ class Asked(Daemon):
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLDRILL_STATE", str(tmp_path))
     monkeypatch.setattr(compose, "command", lambda: ["docker", "compose"])
+    monkeypatch.setattr(shaping, "lacks_netem", lambda *_: "")
 
 
 def remember(instance: str) -> None:
@@ -147,6 +148,7 @@ def test_an_engine_that_is_fit_is_told_with_its_version() -> None:
         ("docker engine", True),
         ("compose", True),
         ("pipeline image", True),
+        ("netem", True),
         ("docker leftovers", True),
     ]
     assert found["docker engine"].says == "20.10.24, API 1.41"
@@ -156,6 +158,21 @@ def test_an_image_that_is_not_built_yet_is_a_remark(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MLDRILL_IMAGE", "ours:1")
     found = told(Engine(images=False))["pipeline image"]
     assert (found.ok, found.says) == (True, "ours:1 isn't there yet: the first start builds it")
+
+
+def test_a_kernel_without_netem_is_a_remark_in_its_own_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert told(Engine())["netem"].says == "this kernel has it"
+    monkeypatch.setattr(shaping, "lacks_netem", lambda *_: "Error: Specified qdisc kind is unknown.")
+    found = told(Engine())["netem"]
+    assert (found.ok, found.says.startswith("no: Error: Specified qdisc kind is unknown.")) == (True, True)
+
+
+def test_netem_that_can_not_be_tried_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_image(*_: object) -> str:
+        raise EnvironmentProblem("no such image")
+
+    monkeypatch.setattr(shaping, "lacks_netem", no_image)
+    assert told(Engine())["netem"] == Finding("netem", ok=True, says="not tried: no such image")
 
 
 def test_without_compose_nothing_can_be_brought_up(monkeypatch: pytest.MonkeyPatch) -> None:
