@@ -183,6 +183,15 @@ def test_values_expire_and_absent_keys_are_null(one: Bus) -> None:
     assert one.get("k", "old", "no") == {"k": {"value": {"x": None}, "event_time": 5.0}, "old": None, "no": None}
 
 
+def test_more_calls_at_once_than_connections_are_all_answered(one: Bus) -> None:
+    one.put(k=1)
+
+    async def all_at_once(peer: BusPeer) -> list[Any]:
+        return await asyncio.gather(*(peer.post_json("/kv/mget", {"keys": ["k"]}) for _ in range(100)))
+
+    assert len(one.ask(all_at_once, store=True)) == 100
+
+
 def test_nobody_answers(one: Bus) -> None:
     scheme = one.streams.partition(":")[0]
 
