@@ -5,7 +5,8 @@ and the kernel's counters show that the container takes at least half of what it
 stress, and neither are processes that take nothing.
 
 CPU is judged by the container's time between two readings, against as many CPUs as the workers could use within its limit. A
-machine that is busy elsewhere gives them less: then it is unknown, or the injection is invalid.
+machine that is busy elsewhere gives them less: then it is unknown, and where it stays so, the injection is invalid. Workers that
+live and take little are never "absent", because nobody can tell whether they don't want or don't get.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ LASTS_S_MAX = 3600.0
 WRITTEN_A_SECOND = MIB
 """What writers are expected to write at least; how fast the disk is nobody knows."""
 ENOUGH, NOTHING = 0.5, 0.1
-"""Shares of what was asked for: from `ENOUGH` on it is taken, below `NOTHING` it isn't."""
+"""Shares of what was asked for: from `ENOUGH` on it is taken; memory below `NOTHING` isn't."""
 EVERY_S = 0.4
 SPAN_S_MIN = 0.3
 """Rates over less than this tell more of the clock than of the container."""
@@ -127,8 +128,11 @@ class Stress:
         else:
             taken, wanted = _rate(memory, containers(target).written_bytes(service)), float(WRITTEN_A_SECOND)
             detail["written_a_second"] = taken
-        effect = Effect.UNKNOWN if taken is None else _judged(taken / wanted)
-        return Reading(effect, detail, healthy=False)
+        share = None if taken is None else taken / wanted
+        if share is not None and share >= ENOUGH:
+            return Reading(Effect.PRESENT, detail, healthy=False)
+        given_up = kind == "memory" and share is not None and share < NOTHING
+        return Reading(Effect.ABSENT if given_up else Effect.UNKNOWN, detail, healthy=False)
 
     def receipts(
         self, fault: PlannedFault, prepared: Prepared, target: Target, *, after: int
@@ -139,12 +143,6 @@ class Stress:
 
 def _asked(fault: PlannedFault) -> tuple[str, int]:
     return next((kind, int(fault.arguments[kind])) for kind in KINDS if fault.arguments[kind] is not None)
-
-
-def _judged(share: float) -> Effect:
-    if share >= ENOUGH:
-        return Effect.PRESENT
-    return Effect.ABSENT if share < NOTHING else Effect.UNKNOWN
 
 
 def _rate(memory: dict[str, Any], total: float) -> float | None:

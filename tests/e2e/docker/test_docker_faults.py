@@ -86,6 +86,7 @@ def taken_back(trial: Trial, prepared: Prepared) -> None:
         ("process.kill", {"service": "features", "down": False}),
         ("process.kill", {"service": "features", "down": True}),
         ("service.stop", {"service": "registry"}),
+        ("process.stress", {"service": "serving-a", "memory": 8 * MIB}),
         ("disk.fill", {"service": "ingest", "path": "/state", "free": 64 * KIB}),
         ("disk.fill", {"service": "ingest", "path": "/state", "free": 0}),
         ("env.set", {"service": "features-standby", "variable": "LOG_LEVEL", "value": "debug"}),
