@@ -89,6 +89,7 @@ def test_the_reference_pipeline_has_two_forms() -> None:
     embedded, docker = load_target(find_target("embedded")).spec, load_target(find_target("docker")).spec
     assert (embedded.driver, docker.driver) == ("embedded", "docker")
     assert set(docker.services) - set(embedded.services) == {"prometheus", "alertmanager"}
+    assert all(docker.services[name].role == service.role for name, service in embedded.services.items())
     assert (docker.links, docker.slis, docker.actions) == (embedded.links, embedded.slis, embedded.actions)
     assert docker.alerts.rules == embedded.alerts.rules
 
