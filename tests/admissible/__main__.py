@@ -18,6 +18,7 @@ from typing import Any
 
 from harness.cli.drill import choose
 from harness.errors import UnsupportedError, UsageError
+from harness.history.scorecard import Verdict
 from harness.spec.find import all_scenarios, find_target
 from harness.spec.load import load_scenario, load_target
 from harness.spec.scenario import Scenario
@@ -26,8 +27,18 @@ from tests.admissible.expectations import Trial, trials_of
 DRILL = [str(Path(sys.executable).with_name("drill"))]
 WIDEST = "docker"
 """The form of the reference pipeline on which every scenario can be run."""
-UNANSWERED_ON_CONTAINERS = ("bad-model-version", "oom-on-model-load", "broken-alert-route")
-"""Of which scenarios CI sees on containers, too, that nobody's answer fails. A quarter of an hour is what it has for all."""
+UNANSWERED = {
+    "embedded": (
+        "unit-change",
+        "covariate-shift",
+        "slow-feature-store",
+        "registry-down",
+        "store-evicts-features",
+        "broken-alert-route",
+    ),
+    "docker": ("disk-full", "oom-on-model-load", "traffic-before-ready"),
+}
+"""Of which scenarios each CI run sees that nobody's answer fails: such runs last for the whole of their budget."""
 RUN_S_MAX = 300.0
 
 
@@ -45,6 +56,12 @@ def drill(
         words += ["--act-at", f"{trial.act_at_s:g}s"]
     if seed is not None:
         words += ["--seed", str(seed)]
+    card = _run(words)
+    # A run that couldn't tell (the machine stalled in the baseline) has said nothing of the scenario: it is asked once more.
+    return _run(words) if card["verdict"] == Verdict.ENV_ERROR else card
+
+
+def _run(words: list[str]) -> dict[str, Any]:
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=RUN_S_MAX, check=False)
     except subprocess.TimeoutExpired:
@@ -57,12 +74,12 @@ def drill(
 
 
 def in_sample(scenario: str, trial: Trial, *, driver: str) -> bool:
-    """What every CI run proves: all of bad-model-version (its control stands for all: nothing is injected in one), and of
-    the others that nobody's answer fails and the playbook's passes. On containers, the latter and a few of the former."""
-    if driver == "docker":
-        unanswered = scenario in UNANSWERED_ON_CONTAINERS and trial.label.endswith("nobody answers")
-        return unanswered or trial.label in ("fault, by the playbook", "decoy, nobody acts")
-    return scenario == "bad-model-version" or trial.label.endswith(("nobody answers", "by the playbook", "nobody acts"))
+    """What every CI run proves beside tests/e2e/test_both_forms.py, in which every scenario passes when it is answered rightly:
+    all the other arms of bad-model-version (its control stands for all: nothing is injected in one), and that nobody's answer
+    fails, of one scenario of each kind of incident. On containers, the latter of what needs them most."""
+    if scenario == "bad-model-version" and driver != "docker":
+        return not trial.label.endswith("by the playbook")
+    return scenario in UNANSWERED.get(driver, ()) and trial.label.endswith("nobody answers")
 
 
 def lacking(scenario: Path, target: str | None) -> str:
