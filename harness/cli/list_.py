@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
+
+if TYPE_CHECKING:
+    from harness.contract.words import Capability
+    from harness.spec.scenario import Scenario
 
 
 @click.command("list")
@@ -20,6 +25,7 @@ def command(folder: str | None, faults: bool, as_json: bool) -> int:
     from harness.spec.find import all_scenarios
 
     found = rows(all_scenarios(folder))
+    here = _embedded()
     if as_json:
         fields = [
             {
@@ -30,6 +36,7 @@ def command(folder: str | None, faults: bool, as_json: bool) -> int:
                 "faults": [fault.fault for fault in row.scenario.faults],
                 "playbook": row.scenario.playbook,
                 "budget_s": row.scenario.budget,
+                "containers": not _needs(row.scenario) <= here,
                 "path": str(row.path),
             }
             for row in found
@@ -42,9 +49,30 @@ def command(folder: str | None, faults: bool, as_json: bool) -> int:
             incident = row.scenario.incident
             click.echo(f"{incident}")
         decoy = " (decoy)" if row.scenario.kind == "decoy" else ""
-        click.echo(f"  {row.scenario.scenario:24} {row.scenario.title}{decoy}")
-    click.echo("\nRun one: drill run NAME", err=True)
+        containers = "" if _needs(row.scenario) <= here else " (containers)"
+        click.echo(f"  {row.scenario.scenario:24} {row.scenario.title}{decoy}{containers}")
+    click.echo("\nRun one: drill run NAME; on containers: drill run NAME --target docker", err=True)
     return 0
+
+
+def _embedded() -> frozenset[Capability]:
+    """What the reference pipeline as child processes can have done to it."""
+    from harness.plugin import load
+    from harness.spec.find import find_target
+    from harness.spec.load import load_target
+
+    spec = load_target(find_target("embedded")).spec
+    able: frozenset[Capability] = load("target", spec.driver).inventory(spec).capabilities
+    return able
+
+
+def _needs(scenario: Scenario) -> frozenset[Capability]:
+    """What its faults need; nothing of a fault that isn't there, which `drill validate` tells."""
+    from harness.plugin import load, names
+
+    known = names("fault")
+    declared = [load("fault", fault.fault).declaration.needs for fault in scenario.faults if fault.fault in known]
+    return frozenset().union(*declared)
 
 
 def _faults(as_json: bool) -> int:

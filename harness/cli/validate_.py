@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from harness.cli.telling import tell
-from harness.errors import Exit, HarnessError, InvalidFileError
+from harness.errors import Exit, HarnessError, InvalidFileError, UnsupportedError
 
 
 @click.command("validate")
@@ -21,7 +21,8 @@ from harness.errors import Exit, HarnessError, InvalidFileError
 def command(paths: tuple[Path, ...], target: str | None, as_json: bool) -> int:
     """Check scenario, playbook and target files, or folders of them; without PATHS all that come with mldrill.
 
-    A scenario is also planned, so that what its target can't do shows here and not in the night.
+    A scenario is also planned, so that what its target can't do shows here and not in the night; without a target named it may
+    need either form of the reference pipeline.
     """
     from harness.spec.find import PLAYBOOKS, all_scenarios, find_target, scenarios_folder
 
@@ -30,9 +31,11 @@ def command(paths: tuple[Path, ...], target: str | None, as_json: bool) -> int:
         files = [*all_scenarios(), *sorted((scenarios_folder() / PLAYBOOKS).glob("*.md"))]
         files += [find_target("embedded"), find_target("docker")]
     problems: list[str] = []
+    remarks: list[str] = []
     for file in files:
         try:
-            _check(file, target)
+            if _check(file, target):
+                remarks.append(f"{file}: only with --target docker")
         except InvalidFileError as error:
             problems.extend(error.problems)
         except HarnessError as error:
@@ -43,6 +46,8 @@ def command(paths: tuple[Path, ...], target: str | None, as_json: bool) -> int:
     else:
         for problem in problems:
             tell(problem)
+        for remark in remarks:
+            click.echo(remark, err=True)
         click.echo(f"{_count(len(files), 'file')}, {_count(len(problems), 'problem')}", err=True)
     if not files:
         return int(Exit.NOTHING_SELECTED)
@@ -65,7 +70,8 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _check(file: Path, target: str | None) -> None:
+def _check(file: Path, target: str | None) -> bool:
+    """Whether it is a scenario that only the reference pipeline in containers can run, where no target was named."""
     from harness.cli.drill import choose
     from harness.spec.load import load_playbook, load_scenario, load_target
 
@@ -75,7 +81,15 @@ def _check(file: Path, target: str | None) -> None:
         load_target(file)
     else:
         answered = load_scenario(file).scenario.playbook is not None
-        choose(str(file), target=target, arm=None, seed=None, responder="playbook" if answered else "none")
+        responder = "playbook" if answered else "none"
+        try:
+            choose(str(file), target=target, arm=None, seed=None, responder=responder)
+        except UnsupportedError:
+            if target is not None:
+                raise
+            choose(str(file), target="docker", arm=None, seed=None, responder=responder)
+            return True
+    return False
 
 
 def _is_target(file: Path) -> bool:

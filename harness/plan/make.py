@@ -127,7 +127,7 @@ def _refuse_unsupported(scenario: Scenario, lacking: list[str]) -> None:
     if lacking:
         raise UnsupportedError(
             "\n".join([f"scenario '{scenario.scenario}' can't be run here:", *(f"  {reason}" for reason in lacking)]),
-            hint="`drill list` shows what this target supports",
+            hint="`drill list` says which scenarios need containers: run those with --target docker",
         )
 
 

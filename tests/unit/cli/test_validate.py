@@ -103,3 +103,33 @@ def test_a_target_with_one_key_mistyped_is_still_a_target(tmp_path: Path, capsys
     told = capsys.readouterr().out
     assert f"{path}:2:1: unknown key 'drver'. Did you mean 'driver'?" in told
     assert "budget" not in told
+
+
+NEEDS_A_CONTAINER = SCENARIO.replace(
+    "  - fault: link.latency\n    link: gateway-features\n    latency: 300ms\n",
+    "  - fault: disk.fill\n    service: ingest\n    path: /state\n    free: 1MiB\n",
+)
+
+
+def test_a_scenario_that_needs_containers_is_valid_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(NEEDS_A_CONTAINER)
+    assert run("validate", path) == Exit.PASS
+    assert capsys.readouterr().err == f"{path}: only with --target docker\n1 file, 0 problems\n"
+    assert run("validate", path, "--target", "docker") == Exit.PASS
+    assert "only with" not in capsys.readouterr().err
+    assert run("validate", path, "--target", "embedded") == Exit.USAGE
+    assert "fill-disk" in capsys.readouterr().out
+
+
+def test_the_list_marks_what_needs_containers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.yaml").write_text(SCENARIO.replace("scenario: mine", "scenario: processes-do"))
+    (tmp_path / "other.yaml").write_text(NEEDS_A_CONTAINER)
+    assert run("list", tmp_path) == Exit.PASS
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.endswith("(containers)") for line in lines if "A link is slow" in line] == [
+        False,
+        True,
+    ]  # in the order of the files
