@@ -42,7 +42,7 @@ class DescribedTarget(ABC):
     ) -> None:
         self._spec, self._instance = spec, instance
         self.folder, self.home = folder, home
-        self.lock = Lock(home)
+        self.lock = Lock(home, instance)
         self.declared = DeclaredPoints(spec, names=self.names)
         """The points that are the pipeline's own."""
         self.operations = Operations(spec, folder=folder, names=self.names, act=act, observe=observe)

@@ -46,8 +46,9 @@ def write(path: Path, content: bytes) -> None:
 class Lock:
     """The one lock of an instance; held by a run through this process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, instance: str) -> None:
         self._path = folder / "lock"
+        self._instance = instance
         self._held: int | None = None
 
     def acquire(self, run: str) -> None:
@@ -109,13 +110,13 @@ class Lock:
     def _busy(self) -> TargetBusyError:
         words = self._words()
         return TargetBusyError(
-            f"instance '{self._path.parent.name}' is in use by run {words.get('run', '?')} (pid {words.get('pid', '?')})",
+            f"instance '{self._instance}' is in use by run {words.get('run', '?')} (pid {words.get('pid', '?')})",
             hint="Wait for it, stop it, or use another instance with --instance NAME",
         )
 
 
 @contextlib.contextmanager
-def starting(folder: Path) -> Iterator[None]:
+def starting(folder: Path, instance: str) -> Iterator[None]:
     """Held while an instance is started or stopped, so that two shells don't do both at once."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(folder / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -128,7 +129,7 @@ def starting(folder: Path) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise EnvironmentProblem(
-                        f"instance '{folder.name}' has been starting or stopping for {START_LOCK_S_MAX:g} s elsewhere"
+                        f"instance '{instance}' has been starting or stopping for {START_LOCK_S_MAX:g} s elsewhere"
                     ) from None
                 time.sleep(LOCK_PAUSE_S)
         yield

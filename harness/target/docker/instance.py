@@ -84,7 +84,7 @@ class DockerTarget(DescribedTarget):
 
     def up(self) -> None:
         """Brings the Compose file up, or attaches to the project; returns when all is ready."""
-        with starting(self.home):
+        with starting(self.home, self.instance):
             fresh = not self._as_wanted()
             if fresh:
                 lifecycle.begin(self)
@@ -138,7 +138,7 @@ class DockerTarget(DescribedTarget):
 
     def down(self) -> None:
         """What we brought up is gone; what we attached to is let go as it was. Raises `TargetBusyError` while it is in use."""
-        with starting(self.home):
+        with starting(self.home, self.instance):
             lifecycle.take_down(self, record.load(self._instance))
 
     def wait_ready(self) -> None:

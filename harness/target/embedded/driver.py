@@ -108,7 +108,7 @@ class EmbeddedDriver:
             folder=found.folder,
             seed=found.seed,
             runs_as=f"supervisor {found.supervisor_pid}" if running else "",
-            held_by=Lock(record.folder_of(instance)).holder(),
+            held_by=Lock(record.folder_of(instance), instance).holder(),
             services=services,
             problem=problem,
         )

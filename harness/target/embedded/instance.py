@@ -55,7 +55,7 @@ class EmbeddedTarget(DescribedTarget):
 
     def up(self) -> None:
         """Starts what isn't running; an instance of the same pipeline with another seed or description starts afresh."""
-        with starting(self.home):
+        with starting(self.home, self.instance):
             fresh = not self._as_wanted()
             if fresh:
                 self._take_down()
@@ -112,7 +112,7 @@ class EmbeddedTarget(DescribedTarget):
 
     def down(self) -> None:
         """No process is left. Raises `TargetBusyError` while a run of another process uses it."""
-        with starting(self.home):
+        with starting(self.home, self.instance):
             self._take_down()
 
     def _take_down(self) -> None:
