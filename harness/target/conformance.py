@@ -29,6 +29,8 @@ POLL_S = 0.02
 SNAPSHOT_S_MAX = 2.5
 BUSY_S_MAX = 2.0
 CALLERS = 4
+OWN_LOOKS, OWN_EVERY_S = 20, 0.05
+"""At how often a busy process is held back by limits of its own."""
 
 
 class NotConforming(AssertionError):  # noqa: N818 - a finding about a driver, not an error of this program
@@ -225,10 +227,20 @@ def a_duty_cycle_is_seen(target: Target, inventory: Inventory) -> None:
     point = Point(PointKind.CPU, service)
     url = f"{target.endpoint(f'${{service.{service}.url}}')}/{found.ready.http.lstrip('/')}"
     with _busy(url):
+        # So busy, it may reach a limit of its own: what counts is how much is added, and that it goes again.
+        before = _held_back_most(target, service)
         target.set(point, 0.1)
-        _until("a stopped share", lambda: 0.2 < target.process(service).stopped_share <= 1.0)
+        _until("a stopped share", lambda: before + 0.2 < target.process(service).stopped_share <= 1.0)
         target.set(point, None)
-        _until("no stopped share", lambda: target.process(service).stopped_share == 0.0)
+        _until("no stopped share but its own", lambda: target.process(service).stopped_share <= before + 0.1)
+
+
+def _held_back_most(target: Target, service: str) -> float:
+    shares = []
+    for _ in range(OWN_LOOKS):
+        shares.append(target.process(service).stopped_share)
+        time.sleep(OWN_EVERY_S)
+    return max(shares)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ to a second. That a path is the container's is seen by its id in it. Elsewhere t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,11 @@ ENDED = "Z"
 
 
 def read(daemon: Daemon, inspected: dict[str, Any]) -> tuple[int, int | None]:
-    """(nanoseconds that its threads were held back, bytes held without file pages that can be dropped or None)."""
+    """(nanoseconds that its threads were held back, bytes held without pages of files or None).
+
+    Pages of files can be dropped, also those used of late: a fresh container holds a lot of its image that way, and gives it up
+    as soon as somebody needs the room.
+    """
     paths = groups_of(inspected)
     try:
         if {"cpu", "memory"} <= set(paths):
@@ -90,19 +95,25 @@ def held_bytes(stats: dict[str, Any]) -> int | None:
     if "usage" not in memory:
         return None
     counters = memory.get("stats") or {}
-    return max(0, int(memory["usage"]) - int(counters.get("total_inactive_file", counters.get("inactive_file", 0))))
+    return max(0, int(memory["usage"]) - _of_files(counters))
 
 
 def _first_version(cpu: Path, memory: Path) -> tuple[int, int | None]:
     held = int((memory / "memory.usage_in_bytes").read_text())
-    droppable = _numbers(memory / "memory.stat")["total_inactive_file"]
-    return _numbers(cpu / "cpu.stat").get("throttled_time", 0), max(0, held - droppable)
+    files = _of_files(_numbers(memory / "memory.stat"))
+    return _numbers(cpu / "cpu.stat").get("throttled_time", 0), max(0, held - files)
 
 
 def _second_version(folder: Path) -> tuple[int, int | None]:
     held = int((folder / "memory.current").read_text())
-    droppable = _numbers(folder / "memory.stat")["inactive_file"]
-    return _numbers(folder / "cpu.stat").get("throttled_usec", 0) * NS_OF_US, max(0, held - droppable)
+    files = _of_files(_numbers(folder / "memory.stat"))
+    return _numbers(folder / "cpu.stat").get("throttled_usec", 0) * NS_OF_US, max(0, held - files)
+
+
+def _of_files(counters: Mapping[str, Any]) -> int:
+    """Bytes of files' pages, by the counters of either version; what lies in memory for good (tmpfs) isn't among them."""
+    kinds = ("active_file", "inactive_file")
+    return sum(int(counters.get(f"total_{kind}", counters.get(kind, 0))) for kind in kinds)
 
 
 def _numbers(path: Path) -> dict[str, int]:

@@ -233,6 +233,9 @@ def test_readiness_without_an_address_is_the_health_check() -> None:
 
 def test_held_bytes_are_without_what_can_be_dropped() -> None:
     assert counters.held_bytes({"memory_stats": {"usage": 100, "stats": {"total_inactive_file": 30}}}) == 70
+    first = {"total_inactive_file": 30, "total_active_file": 20, "inactive_file": 1}
+    assert counters.held_bytes({"memory_stats": {"usage": 100, "stats": first}}) == 50
+    assert counters.held_bytes({"memory_stats": {"usage": 100, "stats": {"inactive_file": 3, "active_file": 2}}}) == 95
     assert counters.held_bytes({"memory_stats": {}}) is None
 
 
