@@ -28,13 +28,36 @@ _BUFFER = bytearray(RECV_BYTES)
 _VIEW = memoryview(_BUFFER)
 
 
+class Flow:
+    """What passed a link in one direction, over all its connections: bytes read, and bytes that the system took."""
+
+    __slots__ = ("received", "sent")
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.sent = 0
+
+
 class Pipe:
     """One direction: reads `source`, passes the stages, writes `target`."""
 
-    __slots__ = ("_head", "connection", "ended", "finished", "queue", "queued", "source", "stages", "tail", "target")
+    __slots__ = (
+        "_head",
+        "connection",
+        "ended",
+        "finished",
+        "flow",
+        "queue",
+        "queued",
+        "source",
+        "stages",
+        "tail",
+        "target",
+    )
 
-    def __init__(self, connection: Connection, source: socket.socket, target: socket.socket) -> None:
+    def __init__(self, connection: Connection, source: socket.socket, target: socket.socket, flow: Flow) -> None:
         self.connection = connection
+        self.flow = flow
         self.source = source
         self.target = target
         self.stages: list[tuple[Owner, Stage]] = []
@@ -114,6 +137,7 @@ class Pipe:
         except OSError:
             self._enter(Mark.RESET)
             return
+        self.flow.received += size
         if size == 0:
             self._enter(Mark.END)
         elif self._head is not None:
@@ -134,6 +158,7 @@ class Pipe:
         except OSError:
             self.lost()
             return True
+        self.flow.sent += sent
         if sent < size:
             self._enqueue(bytes(_VIEW[sent:size]))
         return sent == size
@@ -173,6 +198,7 @@ class Pipe:
                 self.lost()
                 return
             self.queued -= sent
+            self.flow.sent += sent
             if sent < len(first):
                 self.queue[0] = first[sent:]
                 return
@@ -249,8 +275,8 @@ class Connection:
         self.loop: Loop = link.loop
         self.ordinal = ordinal
         self.closed = False
-        self.up = Pipe(self, client, upstream)
-        self.down = Pipe(self, upstream, client)
+        self.up = Pipe(self, client, upstream, link.flows["upstream"])
+        self.down = Pipe(self, upstream, client, link.flows["downstream"])
         self.fresh = True  # nothing has passed yet
         self._client = Side(self, client, self.up, self.down)
         self._upstream = Side(self, upstream, self.down, self.up)

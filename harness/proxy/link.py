@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 from harness.proxy import address
-from harness.proxy.connection import Connection
+from harness.proxy.connection import Connection, Flow
 from harness.proxy.loop import READ, Loop, Timer
 from harness.proxy.masklog import MaskLog
 from harness.proxy.refusal import PROXY_NOT_FOUND, TAP_EXISTS, TAP_NOT_FOUND, TOXIC_EXISTS, TOXIC_NOT_FOUND, refuse
@@ -45,6 +45,7 @@ class Link:
         self.masks: dict[str, MaskLog] = {}  # by tap name; they outlive their tap
         self.connections: set[Connection] = set()
         self.counters = {"accepted": 0, "upstream_failed": 0, "cut_by_disabling": 0}
+        self.flows = {stream: Flow() for stream in STREAMS}
         self._connecting: set[Connecting] = set()
         self._listener: socket.socket | None = None
         self._reservation: socket.socket | None = None
@@ -173,6 +174,16 @@ class Link:
 
     def closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
+
+    @property
+    def bytes_received(self) -> dict[str, int]:
+        """By stream, since the link was made."""
+        return {stream: flow.received for stream, flow in self.flows.items()}
+
+    @property
+    def bytes_sent(self) -> dict[str, int]:
+        """By stream; less than was received while bytes are held, or were lost with their receiver."""
+        return {stream: flow.sent for stream, flow in self.flows.items()}
 
     # toxics and taps
 
