@@ -211,6 +211,9 @@ class Pipe:
         if self.tail is Mark.RESET:
             self.connection.abort()
             return
+        if self.tail is Mark.CLOSE:
+            self.connection.close()
+            return
         try:
             self.target.shutdown(socket.SHUT_WR)
         except OSError as error:

@@ -29,15 +29,29 @@ MASK_LOGS_MAX = 64
 
 
 class Link:
-    """`listen` is the real address once it listens. All changes take effect on existing connections at once."""
+    """`listen` is the real address once it listens. All changes take effect on existing connections at once.
 
-    def __init__(self, loop: Loop, lookups: Lookups, name: str, listen: str, upstream: str, seed: int) -> None:
+    `compat`: toxics behave as Toxiproxy's where they differ on purpose (harness.proxy.toxic says where).
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        lookups: Lookups,
+        name: str,
+        listen: str,
+        upstream: str,
+        seed: int,
+        *,
+        compat: bool = False,
+    ) -> None:
         self.loop = loop
         self._lookups = lookups
         self.name = name
         self.listen = listen
         self.upstream = upstream
         self.seed = seed
+        self.compat = compat
         self.enabled = False
         self.down_lease = ""
         self.toxics: list[Toxic] = []
@@ -287,10 +301,11 @@ class Link:
 class Links:
     """All links by name."""
 
-    def __init__(self, loop: Loop, seed: int) -> None:
+    def __init__(self, loop: Loop, seed: int, *, compat: bool = False) -> None:
         self.loop = loop
         self._lookups = Lookups(loop)
         self.seed = seed
+        self.compat = compat
         self.by_name: dict[str, Link] = {}
 
     def get(self, name: str) -> Link:
@@ -300,7 +315,7 @@ class Links:
         return link
 
     def make(self, name: str, listen: str, upstream: str) -> Link:
-        return Link(self.loop, self._lookups, name, listen, upstream, self.seed)
+        return Link(self.loop, self._lookups, name, listen, upstream, self.seed, compat=self.compat)
 
     def add(self, link: Link, *, start: bool) -> None:
         if start:

@@ -12,10 +12,11 @@ from typing import Protocol
 
 
 class Mark(Enum):
-    """How a direction ended: the sender finished (FIN) or was reset (RST)."""
+    """How a direction ended: the sender finished (FIN) or was reset (RST), or a stage closes the whole connection."""
 
     END = "end"
     RESET = "reset"
+    CLOSE = "close"
 
 
 Item = bytes | Mark
