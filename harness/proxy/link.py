@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from harness.proxy import address
 from harness.proxy.connection import Connection, Flow
 from harness.proxy.loop import READ, Loop, Timer
-from harness.proxy.masklog import MaskLog
 from harness.proxy.refusal import PROXY_NOT_FOUND, TAP_EXISTS, TAP_NOT_FOUND, TOXIC_EXISTS, TOXIC_NOT_FOUND, refuse
 from harness.proxy.stage import Owner
 from harness.proxy.tap import Tap
+from harness.proxy.tap.masklog import MaskLog
 from harness.proxy.toxic import Toxic
 from harness.proxy.upstream import Connecting, Lookups, Upstream
 

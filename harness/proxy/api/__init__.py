@@ -46,7 +46,7 @@ class Api:
 
     def slow_import(self, method: str, path: str) -> str:
         """The module that this call will load, which takes long; whoever serves the API loads it beside the loop."""
-        needed = "harness.proxy.tapdamage"
+        needed = "harness.proxy.tap.damage"
         taps = method == "POST" and _TAPS.fullmatch(path) is not None
         return needed if taps and needed not in sys.modules else ""
 

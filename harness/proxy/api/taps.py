@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from harness.proxy import checked, recordpath
+from harness.proxy import checked
 from harness.proxy.api.call import Answer, Call, Handler
 from harness.proxy.lease import Leases
 from harness.proxy.link import STREAMS, Links
-from harness.proxy.masklog import PAGE_MAX
 from harness.proxy.refusal import INVALID_STREAM, TAP_NOT_FOUND, Refusal, refuse
-from harness.proxy.tap import Match, Tap
+from harness.proxy.tap import Match, Tap, recordpath
+from harness.proxy.tap.damaging import Damaging
+from harness.proxy.tap.masklog import PAGE_MAX
 
 CURSOR_MAX = 2**62
 TAP_KEYS = ("name", "stream", "match", "record", "id", "corrupt", "lease")
@@ -47,7 +48,7 @@ class TapCalls:
         path = recordpath.parse(record)
         lease = checked.text(fields, "lease")
         self._leases.require(lease)
-        from harness.proxy.tapdamage import damage_of  # numpy, only for those who tap
+        from harness.proxy.tap.damage import damage_of  # numpy, only for those who tap
 
         spec = checked.as_object(fields.get("corrupt"), "corrupt")
         columns, damage = damage_of(spec)
@@ -58,10 +59,8 @@ class TapCalls:
             record=record,
             path=path,
             id_key=checked.text(fields, "id", "id"),
-            columns=columns,
-            damage=damage,
+            damaging=Damaging(columns, damage, link.log_for(name)),
             spec=spec,
-            log=link.log_for(name),
             lease=lease,
         )
         link.add_tap(tap)

@@ -12,7 +12,7 @@ import numpy as np
 
 from harness import corrupt
 from harness.proxy.refusal import Refusal
-from harness.proxy.tap import Columns, Damage
+from harness.proxy.tap.damaging import Columns, Damage
 
 
 def damage_of(spec: Mapping[str, object]) -> tuple[tuple[str, ...], Damage]:

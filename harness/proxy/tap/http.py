@@ -11,54 +11,31 @@ messages changes nothing.
 from __future__ import annotations
 
 import json
-import time
 from collections import deque
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
-from harness.proxy import recordpath
 from harness.proxy.framing import Framer, Head
-from harness.proxy.masklog import MaskLog
 from harness.proxy.stage import Host, Item, Mark, Owner, Sink, Stage
+from harness.proxy.tap import recordpath
+from harness.proxy.tap.damaging import Damaging
+from harness.proxy.tap.match import Match
 
 PAIRED_MAX = 1024
-
-Columns = Mapping[str, list[object]]
-Damage = Callable[[Columns, list[object]], tuple[Mapping[str, list[object]], Mapping[str, list[bool]]]]
-"""(columns, keys of the records' draws) -> (damaged columns, masks)."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """Which messages: `*` in the path stands for anything; empty matches all."""
-
-    method: str = ""
-    path: str = ""
-
-    def meets(self, method: str, path: str) -> bool:
-        return self.method in ("", method) and (not self.path or fnmatchcase(path, self.path))
 
 
 @dataclass(eq=False)
 class Tap:
-    """`columns` are those that `damage` reads or changes."""
-
     name: str
     stream: str
     match: Match
     record: str
     path: recordpath.RecordPath
     id_key: str
-    columns: tuple[str, ...]
-    damage: Damage
+    damaging: Damaging
     spec: dict[str, object]
-    log: MaskLog
     lease: str = ""
     messages: int = 0
     messages_damaged: int = 0
-    records: int = 0
-    records_damaged: int = 0
     passed: dict[str, int] = field(default_factory=dict)
     requests: dict[int, deque[tuple[str, str]]] = field(default_factory=dict)
 
@@ -92,34 +69,19 @@ class Tap:
         if not rows:
             self.pass_by("no-records")
             return None
-        marks = self._damage(rows)
-        if not marks:
+        hits = self.damaging.hits(rows, [row.get(self.id_key) if self.id_key else None for row in rows])
+        if not hits:
             return None
+        for hit in hits:
+            rows[hit.row].update(hit.values)
         try:
             written = json.dumps(document, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             self.pass_by("not-json-any-more")
             return None
-        t_ns = time.monotonic_ns()
-        for record_id, columns in marks:
-            self.log.write(record_id, columns, t_ns)
-        self.records_damaged += len(marks)
+        self.damaging.wrote(hits)
         self.messages_damaged += 1
         return written
-
-    def _damage(self, rows: list[dict[str, object]]) -> list[tuple[object, tuple[str, ...]]]:
-        ids = [row.get(self.id_key) if self.id_key else None for row in rows]
-        keys = [self.records + n if _is_no_id(i) else i for n, i in enumerate(ids)]
-        self.records += len(rows)
-        damaged, masks = self.damage({c: [row.get(c) for row in rows] for c in self.columns}, keys)
-        marks: list[tuple[object, tuple[str, ...]]] = []
-        for n, row in enumerate(rows):
-            hit = tuple(column for column, mask in masks.items() if mask[n])
-            for column in hit:
-                row[column] = damaged[column][n]
-            if hit:
-                marks.append((ids[n], hit))
-        return marks
 
     def shown(self) -> dict[str, object]:
         body: dict[str, object] = {
@@ -132,11 +94,8 @@ class Tap:
             "counters": {
                 "messages": self.messages,
                 "messages_damaged": self.messages_damaged,
-                "records": self.records,
-                "records_damaged": self.records_damaged,
                 "passed": self.passed,
-                "mask_next": self.log.written,
-                "mask_dropped": self.log.dropped,
+                **self.damaging.counters(),
             },
         }
         if self.lease:
@@ -259,10 +218,6 @@ def _with_length(raw_head: bytes, size: int) -> bytes:
     dropped = (b"content-length:", b"transfer-encoding:", b"trailer:")
     kept = [line for n, line in enumerate(lines) if n == 0 or not line.lower().startswith(dropped)]
     return b"\r\n".join([*kept, b"Content-Length: %d" % size, b"", b""])
-
-
-def _is_no_id(value: object) -> bool:
-    return value is None or isinstance(value, dict | list)
 
 
 def _no_constant(name: str) -> object:
