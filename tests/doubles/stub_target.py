@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from harness import corrupt
+from harness.contract.probe import PLAIN, ProbeAsk, ProbeReading
 from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
 from harness.contract.words import Action, Capability, Observation
 from harness.errors import EnvironmentProblem, UsageError
 from harness.history.events import Snapshot
-from harness.plugin import Inventory, ProbeReading, ProcessReading, UsageReading
+from harness.plugin import Inventory, ProcessReading, UsageReading
 from harness.seeds import fraction
 from harness.spec.target import TargetSpec
 
@@ -462,7 +463,7 @@ class StubTarget:
         parted = any(self._at(PointKind.PARTITION, "|".join(pair)) is None for pair in (ends, ends[::-1]))
         return "connection refused" if dead else "no route" if off else "no answer in time" if parted else ""
 
-    def probe(self, link: str) -> ProbeReading:
+    def probe(self, link: str, *, ask: ProbeAsk = PLAIN) -> ProbeReading:
         self._readable()
         if why := self._lost(link):
             return ProbeReading(answered=False, seconds=0.001, error=why)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import msgspec
 
+from harness.contract.probe import PLAIN, ProbeAsk, ProbeReading
 from harness.contract.undo import Json, Point, Undo, UndoOutcome
 from harness.errors import EnvironmentProblem
 from harness.history.events import Snapshot
-from harness.plugin import ProbeReading, ProcessReading
+from harness.plugin import ProcessReading
 from harness.proxy.client import ProxyClient
 from harness.spec.target import TargetSpec
 from harness.target import calls, snapshots
@@ -180,8 +181,8 @@ class EmbeddedTarget(DescribedTarget):
         self.operations.require_service(service)
         return looks.look(self.status().services[service], ready_url=self.ready_url(service))
 
-    def probe(self, link: str) -> ProbeReading:
-        return self.probe_from_here(link)
+    def probe(self, link: str, *, ask: ProbeAsk = PLAIN) -> ProbeReading:
+        return self.probe_from_here(link, ask=ask)
 
     def snapshot(self) -> Snapshot:
         found = self.status().services
