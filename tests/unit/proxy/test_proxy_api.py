@@ -175,14 +175,15 @@ def test_browsers_unknown_paths_and_methods_are_answered_as_by_toxiproxy(ask: As
     ("sent", "answer"),
     [
         (b"\x16\x03\x01\x02\x00 no HTTP\r\n\r\n", b"HTTP/1.1 400 "),
-        (b"GET /version HTTP/1.1\r\nX: " + b"x" * 200_000, b"HTTP/1.1 400 "),
+        (b"GET /version HTTP/1.1\r\nX: " + b"x" * 200_000, b"HTTP/1.1 431 "),
         (b"POST /reset HTTP/1.1\r\nContent-Length: 104857600\r\n\r\n", b"HTTP/1.1 413 "),
         (
             b"POST /reset HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"10000\r\n%s\r\n" % (b"x" * 65536) * 20,
             b"HTTP/1.1 413 ",
         ),
-        (b"GET / HTTP/1.1\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", b"HTTP/1.1 404 "),
-        (b"GET /proxies/\xff HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", b"HTTP/1.1 404 "),
+        (b"GET /proxies/\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"GET /version HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 "),
     ],
 )
 def test_junk_on_the_api_port_is_answered_and_harms_nothing(
