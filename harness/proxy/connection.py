@@ -174,6 +174,8 @@ class Pipe:
     def deliver(self, item: Item) -> None:
         """The end of the chain."""
         if self.connection.closed or self.finished:
+            if item is Mark.CLOSE:
+                self.connection.close()
             return
         if isinstance(item, Mark):
             self.tail = item

@@ -202,12 +202,16 @@ class Link:
     # toxics and taps
 
     def owners(self, stream: str) -> Sequence[Owner]:
-        """Taps come first: they look for messages in what arrives, not in what toxics made of it."""
+        """Taps and watchers come first: they look for messages in what arrives, not in what toxics made of it."""
         owners: list[Owner] = []
         for tap in self.taps:
             owner = tap.owner(stream)
             if owner is not None:
                 owners.append(owner)
+        for toxic in self.toxics:
+            watcher = toxic.watcher(stream)
+            if watcher is not None:
+                owners.append(watcher)
         owners.extend(toxic for toxic in self.toxics if toxic.stream == stream)
         return owners
 

@@ -12,7 +12,10 @@ from typing import Protocol
 
 
 class Mark(Enum):
-    """How a direction ended: the sender finished (FIN) or was reset (RST), or a stage closes the whole connection."""
+    """How a direction ended: the sender finished (FIN) or was reset (RST).
+
+    CLOSE comes from stages only: the whole connection is to be closed, behind the bytes that came before.
+    """
 
     END = "end"
     RESET = "reset"
