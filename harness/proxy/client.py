@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -51,6 +52,13 @@ class ProxyInfo:
     @property
     def port(self) -> int:
         return int(self.listen.rpartition(":")[2])
+
+
+class Kind(StrEnum):
+    """What answers at the address. Both say the same at `/version`; only ours knows leases."""
+
+    OURS = "mldrill"
+    TOXIPROXY = "toxiproxy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +153,16 @@ class ProxyClient:
     def version(self) -> str:
         return str(self._call("GET", "/version")["version"])
 
+    def kind(self) -> Kind:
+        """Told by whether it knows leases."""
+        try:
+            self._call("GET", "/leases")
+        except ProxyRefused as refused:
+            if refused.status != 404:
+                raise
+            return Kind.TOXIPROXY
+        return Kind.OURS
+
     def wait_ready(self, *, within_s: float = 5.0) -> str:
         """The version, as soon as the server answers. Raises ProxyUnreachable when it doesn't in time."""
         end_s = time.monotonic() + within_s
@@ -179,6 +197,14 @@ class ProxyClient:
         if lease:
             body["lease"] = lease
         return _proxy(self._call("POST", _path("proxies", proxy), body))
+
+    def delete_proxy(self, name: str) -> None:
+        """Its connections are closed. One that is gone is no error."""
+        try:
+            self._call("DELETE", _path("proxies", name))
+        except ProxyRefused as refused:
+            if refused.status != 404:
+                raise
 
     # toxics
 

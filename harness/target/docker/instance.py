@@ -19,7 +19,7 @@ from harness.history.events import Snapshot
 from harness.plugin import ProcessReading, UsageReading
 from harness.proxy.client import ProxyClient
 from harness.spec.target import TargetSpec
-from harness.target import calls, links, probing, snapshots
+from harness.target import borrowed, calls, links, probing, snapshots
 from harness.target.described import PROBE_S, DescribedTarget
 from harness.target.docker import compose, counters, inside, life, lifecycle, limits, looks, neighbour, operator, record
 from harness.target.docker.addresses import Addresses
@@ -73,7 +73,8 @@ class DockerTarget(DescribedTarget):
         if docker_of(self._spec).links == "tc":
             return Shaping(self._spec, daemon=self.daemon, selection=self.selection, instance=self._instance)
         lease = f"mldrill-{self._instance}"
-        return links.LinkPoints(self._spec, proxy=self.addresses.proxy, lease=lease, lease_s=LEASE_S)
+        names = borrowed.names_of(self._spec)
+        return links.LinkPoints(self._spec, proxy=self.addresses.proxy, lease=lease, lease_s=LEASE_S, names=names)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ when it can't be done.
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from harness.errors import EnvironmentProblem
 from harness.history.events import Snapshot
 from harness.plugin import ProcessReading
 from harness.proxy.client import ProxyClient
+from harness.proxy.errors import ProxyUnreachable
 from harness.spec.target import TargetSpec
-from harness.target import calls, snapshots
+from harness.target import borrowed, calls, snapshots
 from harness.target.declared import CALL_S
 from harness.target.described import DescribedTarget
 from harness.target.embedded import looks, operator, record, startup
@@ -65,6 +67,8 @@ class EmbeddedTarget(DescribedTarget):
                 )
                 self._points = None
         try:
+            if self._borrows:
+                startup.stand_links(self.proxy, self._spec, self._present())
             startup.wait_ready(self._spec, self._present())
         except EnvironmentProblem:
             if fresh:
@@ -86,6 +90,10 @@ class EmbeddedTarget(DescribedTarget):
         )
         return same and self._answers()
 
+    @property
+    def _borrows(self) -> bool:
+        return bool(self._spec.links) and self._spec.proxy is not None
+
     def _answers(self) -> bool:
         try:
             self.status()
@@ -103,7 +111,9 @@ class EmbeddedTarget(DescribedTarget):
             return
         self.control.ask(Baseline(), within_s=CALL_S)
         startup.wait_left(found)
-        if self._spec.links:
+        if self._borrows:
+            startup.stand_links(self.proxy, self._spec, found)
+        elif self._spec.links:
             self.proxy.wait_ready(within_s=startup.SUPERVISOR_S_MAX)
             self.proxy.reset()
         startup.wait_ready(self._spec, found)
@@ -121,6 +131,13 @@ class EmbeddedTarget(DescribedTarget):
         found = record.load(self.home)
         if found is not None:
             startup.stop(found)
+            self._leave_proxy()
+
+    def _leave_proxy(self) -> None:
+        """A proxy that isn't ours is left without our links; one that is gone has none."""
+        if self._borrows:
+            with contextlib.suppress(ProxyUnreachable):
+                borrowed.remove(self.proxy, startup.proxy_names(self._spec, self._instance).values())
 
     def wait_left(self) -> None:
         """Returns when no process is on its way out any more."""
@@ -144,7 +161,7 @@ class EmbeddedTarget(DescribedTarget):
 
     @property
     def proxy(self) -> ProxyClient:
-        return ProxyClient(f"{startup.HOST}:{self._present().ports['proxy']}", timeout_s=CALL_S)
+        return ProxyClient(startup.proxy_address(self._spec, self._present()), timeout_s=CALL_S)
 
     @property
     def points(self) -> Points:
@@ -163,6 +180,7 @@ class EmbeddedTarget(DescribedTarget):
     def undo(self, undo: Undo) -> UndoOutcome:
         """Restores only where the injected value still stands; an instance that is no longer there needs no healing."""
         if not self.running:
+            self._leave_proxy()
             return UndoOutcome.GONE
         return self.points.undo(undo)
 
