@@ -8,7 +8,7 @@ hit has passed.
 from __future__ import annotations
 
 from harness.proxy.stage import Host, Item, Mark
-from harness.proxy.toxic.parts.base import BaseStage
+from harness.proxy.toxic.parts.base import NO_UNIT, BaseStage
 from harness.proxy.toxic.parts.declaration import EACH, MS, Attribute, Declaration, Per, Settings
 
 
@@ -24,7 +24,7 @@ class ResetPeerStage(BaseStage):
                 return
             self.affect(0, chunks=0)
         else:
-            self.affect(len(item), unit=self.unit)
+            self.affect(len(item), unit=self.unit if self._began_ns is None else NO_UNIT)
         if self._began_ns is None:
             self._began_ns = self.pipe.now_ns()
             self._arm(self._began_ns)

@@ -37,12 +37,12 @@ class StallStage(Wire):
             lost = unit != self._unit_begun and self._lost(unit)
             return Piece(left, wait_ns if lost else 0, affected=lost)
         segment = self.toxic.attributes["segment"]
-        lost = self._place % segment == 0 and self._lost(self._place // segment)
-        size = min(left, segment - self._place % segment)
-        if not lost:
-            while size < left and not self._lost((self._place + size) // segment):
-                size = min(left, size + segment)
-        return Piece(size, wait_ns if lost else 0, affected=lost)
+        ordinal, within = divmod(self._place, segment)
+        lost = self._lost(ordinal)
+        size = min(left, segment - within)
+        while not lost and size < left and not self._lost((self._place + size) // segment):
+            size = min(left, size + segment)
+        return Piece(size, wait_ns if lost and within == 0 else 0, affected=lost)
 
     def _lost(self, ordinal: int) -> bool:
         draw = seeds.fraction(self.toxic.seed, "lost", self.pipe.ordinal, ordinal)

@@ -9,7 +9,7 @@ that lost none goes on (Toxiproxy closes it too). In `compat` both are as in Tox
 from __future__ import annotations
 
 from harness.proxy.stage import Host, Item, Mark
-from harness.proxy.toxic.parts.base import BaseStage
+from harness.proxy.toxic.parts.base import NO_UNIT, BaseStage
 from harness.proxy.toxic.parts.declaration import EACH, MS, Attribute, Declaration, Per, Settings
 
 
@@ -40,7 +40,7 @@ class TimeoutStage(BaseStage):
         elif isinstance(item, Mark):
             self.sink(item if self._began_ns is None else Mark.CLOSE)  # as in Toxiproxy
         else:
-            self.affect(len(item), unit=self.unit)
+            self.affect(len(item), unit=self.unit if self._began_ns is None else NO_UNIT)
             if self._began_ns is None or self.toxic.compat:
                 self._begin()
 

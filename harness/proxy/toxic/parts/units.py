@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 RECORD_BYTES_MAX = 1 << 20
 ASKED_MAX = 1024
 
-_MAYBE_REQUEST = re.compile(rb"[A-Z]{1,20}(?: [^\r\n]*(?: HTTP/1\.[01]\r?\n|\Z|\r\Z))?|\Z")
-_MAYBE_RESPONSE = re.compile(rb"HTTP/1\.[01] ")
+_MAYBE_REQUEST = re.compile(rb"[A-Z]{1,20}(?:\Z| [^\r\n]*(?:\Z| HTTP/1\.[01]\r?(?:\n|\Z)))")
+_RESPONSE_STARTS = (b"HTTP/1.0 ", b"HTTP/1.1 ")
 
 Give = Callable[[bytes, int], None]
 """Bytes, and the ordinal of the unit that they belong to, or NO_UNIT."""
@@ -150,7 +150,7 @@ class Messages:
         if self._first:
             self._first = False
             # The framer waits for the end of a head; what is none from its first bytes on must not wait.
-            if not (_MAYBE_REQUEST if self._asked is None else _MAYBE_RESPONSE).match(data):
+            if not (_maybe_request(data) if self._asked is None else _maybe_response(data)):
                 self._framer = None
         if self._framer is None:
             self._give(data, NO_UNIT)
@@ -181,6 +181,14 @@ class Messages:
     def gave_up(self, reason: str) -> None:
         del reason
         self._unit = NO_UNIT
+
+
+def _maybe_request(data: bytes) -> bool:
+    return _MAYBE_REQUEST.match(data) is not None
+
+
+def _maybe_response(data: bytes) -> bool:
+    return any(start.startswith(data[: len(start)]) for start in _RESPONSE_STARTS)
 
 
 class AskedStage(BaseStage):
