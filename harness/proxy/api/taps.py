@@ -5,14 +5,14 @@ from __future__ import annotations
 from harness.proxy import checked
 from harness.proxy.api.call import Answer, Call, Handler
 from harness.proxy.lease import Leases
-from harness.proxy.link import STREAMS, Links
-from harness.proxy.refusal import INVALID_STREAM, TAP_NOT_FOUND, Refusal, refuse
-from harness.proxy.tap import Match, Tap, recordpath
-from harness.proxy.tap.damaging import Damaging
+from harness.proxy.link import Links
+from harness.proxy.refusal import TAP_NOT_FOUND, Refusal, refuse, unknown
+from harness.proxy.tap.asked import http_tap
 from harness.proxy.tap.masklog import PAGE_MAX
 
 CURSOR_MAX = 2**62
-TAP_KEYS = ("name", "stream", "match", "record", "id", "corrupt", "lease")
+KINDS = {"http": http_tap}
+"""By what stands on the link; each gets the fields, the link's seed, and where to ask for the mask log."""
 
 
 class TapCalls:
@@ -35,34 +35,11 @@ class TapCalls:
     def _tap_create(self, call: Call) -> Answer:
         link = self._links.get(call.names[0])
         fields = call.fields()
-        checked.known_keys(fields, "field", TAP_KEYS)
-        name = checked.text(fields, "name")
-        if not name:
-            raise Refusal("missing required field: name")
-        stream = checked.text(fields, "stream", "downstream")
-        if stream not in STREAMS:
-            raise refuse(INVALID_STREAM)
-        matching = checked.as_object(fields.get("match"), "match")
-        checked.known_keys(matching, "field of match", ("method", "path"))
-        record = checked.text(fields, "record", "$")
-        path = recordpath.parse(record)
-        lease = checked.text(fields, "lease")
-        self._leases.require(lease)
-        from harness.proxy.tap.damage import damage_of  # numpy, only for those who tap
-
-        spec = checked.as_object(fields.get("corrupt"), "corrupt")
-        columns, damage = damage_of(spec)
-        tap = Tap(
-            name=name,
-            stream=stream,
-            match=Match(checked.text(matching, "method").upper(), checked.text(matching, "path")),
-            record=record,
-            path=path,
-            id_key=checked.text(fields, "id", "id"),
-            damaging=Damaging(columns, damage, link.log_for(name)),
-            spec=spec,
-            lease=lease,
-        )
+        kind = checked.text(fields, "kind", "http")
+        if kind not in KINDS:
+            raise Refusal(unknown("kind of tap", kind, known=KINDS))
+        self._leases.require(checked.text(fields, "lease"))
+        tap = KINDS[kind](fields, link.seed, link.log_for)
         link.add_tap(tap)
         return Answer(200, tap.shown())
 
