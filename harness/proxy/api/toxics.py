@@ -1,14 +1,14 @@
 """Calls on the toxics of a link.
 
-What Toxiproxy does was taken from the server itself: keys in any case, `stream` shown as it was given, whole numbers
-without a point or exponent, `null` for whatever isn't set, and an update that doesn't look at name, type and stream. Its
-messages for what can't be read begin as here ("bad request body: "), and go on in words of its language's decoder.
+What Toxiproxy does was taken from the server itself: `stream` is shown as it was given, whole numbers have no point and
+no exponent, `null` is for whatever isn't set, and an update doesn't look at name, type and stream. Its messages for what
+can't be read begin as here ("bad request body: "), and go on in words of its language's decoder.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from harness import seeds
 from harness.proxy import checked
@@ -49,7 +49,7 @@ class ToxicCalls:
 
     def _toxic_create(self, call: Call) -> Answer:
         link = self._links.get(call.names[0])
-        toxic = made(link, call.fields())
+        toxic = _made(link, call.fields())
         self._leases.require(toxic.lease)
         link.add_toxic(toxic)
         return Answer(200, toxic.shown(counters=False))
@@ -61,7 +61,9 @@ class ToxicCalls:
     def _toxic_update(self, call: Call) -> Answer:
         link = self._links.get(call.names[0])
         toxic = link.toxic(call.names[1])
-        fields = _folded(call.fields(), "field", TOXIC_KEYS, compat=link.compat)
+        fields = call.fields()
+        if not link.compat:
+            checked.known_keys(fields, "field", TOXIC_KEYS)
         attributes = _attributes(fields, TYPES[toxic.type], toxic.attributes, compat=link.compat)
         toxicity = _toxicity(fields, toxic.toxicity, compat=link.compat)
         if _per(fields, TYPES[toxic.type], toxic.per) is not toxic.per:
@@ -78,9 +80,8 @@ class ToxicCalls:
         return Answer(204)
 
 
-def made(link: Link, given: Mapping[str, object]) -> Toxic:
-    """The toxic that `given` describes, for `link` but not yet on it. Raises Refusal."""
-    fields = _folded(given, "field", TOXIC_KEYS, compat=True)  # refused below, behind what Toxiproxy looks at first
+def _made(link: Link, fields: Mapping[str, object]) -> Toxic:
+    """For `link`, but not yet on it."""
     kind = checked.text(fields, "type")
     stream = checked.text(fields, "stream", "downstream")
     if stream.lower() not in STREAMS:
@@ -88,7 +89,8 @@ def made(link: Link, given: Mapping[str, object]) -> Toxic:
     if kind not in TYPES:
         # Toxiproxy's own words first: its clients show them.
         raise Refusal(f"{INVALID_TOXIC_TYPE[0]}: {unknown('type', kind, known=TYPES)}")
-    fields = _folded(given, "field", TOXIC_KEYS, compat=link.compat)
+    if not link.compat:
+        checked.known_keys(fields, "field", TOXIC_KEYS)
     name = checked.text(fields, "name") or f"{kind}_{stream}"
     if any(toxic.name == name for toxic in link.toxics):
         raise refuse(TOXIC_EXISTS)
@@ -111,25 +113,13 @@ def made(link: Link, given: Mapping[str, object]) -> Toxic:
     )
 
 
-def _folded(given: Mapping[str, object], what: str, known: Iterable[str], *, compat: bool) -> dict[str, object]:
-    """Keys in any case, as Toxiproxy's decoder takes them; unknown ones are refused, or in `compat` left out."""
-    by_fold = {key.casefold(): key for key in known}
-    fields: dict[str, object] = {}
-    for key, value in given.items():
-        name = by_fold.get(key.casefold())
-        if name is not None:
-            fields[name] = value
-        elif not compat:
-            raise Refusal(unknown(what, key, known=known))
-    return fields
-
-
 def _attributes(
     fields: Mapping[str, object], declaration: Declaration, now: Mapping[str, int], *, compat: bool
 ) -> dict[str, int]:
     given = checked.as_object(fields.get("attributes"), "attributes")
     legal = declaration.attributes
-    given = _folded(given, f"attribute of {declaration.type}", legal, compat=compat)
+    if not compat:
+        checked.known_keys(given, f"attribute of {declaration.type}", legal)
     found: dict[str, int] = {}
     for key, attribute in legal.items():
         value = now[key] if given.get(key) is None else given[key]
