@@ -202,9 +202,10 @@ class Link:
     # toxics and taps
 
     def owners(self, stream: str) -> Sequence[Owner]:
-        """Taps and watchers come first: they look for messages in what arrives, not in what toxics made of it."""
+        """Taps and watchers come first: they look for messages in what arrives, not in what toxics made of it. Taps stand
+        in reverse on the way back: one that answers by itself is heard by those who saw the request, and no others."""
         owners: list[Owner] = []
-        for tap in self.taps:
+        for tap in self.taps if stream == "upstream" else reversed(self.taps):
             owner = tap.owner(stream)
             if owner is not None:
                 owners.append(owner)
