@@ -134,8 +134,9 @@ def _as_float32(value: float) -> float | int:
     if value.is_integer():
         return int(value)
     stored = struct.pack("f", value)
+    (exact,) = struct.unpack("f", stored)
     for digits in range(1, 9):
-        short = float(f"{value:.{digits}g}")
+        short = float(f"{exact:.{digits}g}")
         if struct.pack("f", short) == stored:
             return short
-    return float(f"{value:.9g}")
+    return float(f"{exact:.9g}")
