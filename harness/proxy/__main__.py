@@ -35,13 +35,14 @@ from harness.proxy.refusal import Refusal
 DRAIN_NS_MAX = 1_000_000_000
 DRAIN_LOOK_NS = 5_000_000
 EXIT_USAGE = 2
+SPIN_US = 50
 PORT_MAX = 65535
 
 
 class Program:
     def __init__(self, arguments: argparse.Namespace, seed: int) -> None:
         host = arguments.host
-        self.loop = Loop()
+        self.loop = Loop(spin_ns=max(0, arguments.spin_us) * 1000)
         self.links = Links(self.loop, seed, compat=arguments.compat)
         wanted = arguments.proxy_metrics or arguments.runtime_metrics
         metrics = Metrics(self.links, proxies=arguments.proxy_metrics, runtime=arguments.runtime_metrics)
@@ -83,7 +84,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="drill proxy", description="A TCP fault proxy with Toxiproxy's API and record taps.", allow_abbrev=False
     )
-    defaults = {"host": "127.0.0.1", "port": 8474}
+    defaults = {"host": "127.0.0.1", "port": 8474, "spin-us": SPIN_US}
     for option in OPTIONS:
         names = (f"--{option.name}", f"-{option.name}")
         if option.many:

@@ -12,14 +12,16 @@ import time
 from collections.abc import Sequence
 
 from harness.proxy import address
+from harness.proxy.address import Address
 from harness.proxy.connection import Connection, Flow
 from harness.proxy.loop import READ, Loop, Timer
 from harness.proxy.refusal import PROXY_NOT_FOUND, TAP_EXISTS, TAP_NOT_FOUND, TOXIC_EXISTS, TOXIC_NOT_FOUND, refuse
+from harness.proxy.room import Room
 from harness.proxy.stage import Owner
 from harness.proxy.tap import Tap
 from harness.proxy.tap.masklog import MaskLog
 from harness.proxy.toxic import Toxic
-from harness.proxy.upstream import Connecting, Lookups, Upstream
+from harness.proxy.upstream import Connecting, Lookups, Upstream, tune
 
 STREAMS = ("upstream", "downstream")
 ACCEPTS_PER_ROUND_MAX = 64
@@ -38,6 +40,7 @@ class Link:
         self,
         loop: Loop,
         lookups: Lookups,
+        room: Room,
         name: str,
         listen: str,
         upstream: str,
@@ -47,6 +50,7 @@ class Link:
     ) -> None:
         self.loop = loop
         self._lookups = lookups
+        self.room = room
         self.name = name
         self.listen = listen
         self.upstream = upstream
@@ -58,12 +62,13 @@ class Link:
         self.taps: list[Tap] = []
         self.masks: dict[str, MaskLog] = {}  # by tap name; they outlive their tap
         self.connections: set[Connection] = set()
-        self.counters = {"accepted": 0, "upstream_failed": 0, "cut_by_disabling": 0}
+        self.counters = {"accepted": 0, "upstream_failed": 0, "cut_by_disabling": 0, "circles": 0}
         self.flows = {stream: Flow() for stream in STREAMS}
         self._connecting: set[Connecting] = set()
         self._listener: socket.socket | None = None
         self._reservation: socket.socket | None = None
         self._ordinal = 0
+        self._port = 0
         self._where = Upstream(loop, lookups, upstream)
         self._accept_again: Timer | None = None
 
@@ -74,7 +79,10 @@ class Link:
         if self.enabled:
             return
         self._listener = address.listen(self.listen)
+        tune(self._listener)  # what is accepted has it from there
         self.listen = address.show(self._listener)
+        self._port = self._listener.getsockname()[1]
+        self.room.listening(self._port)
         self._release()
         self.enabled = True
         self.down_lease = ""
@@ -89,6 +97,7 @@ class Link:
             self.loop.forget(self._listener)
             self._listener.close()  # now, not at the end of the round: refused means refused when we answer
             self._listener = None
+            self.room.silent(self._port)
         self.enabled = False
         if self._accept_again is not None:
             self._accept_again.cancel()
@@ -105,6 +114,7 @@ class Link:
         if self._listener is not None:
             self.loop.close(self._listener)
             self._listener = None
+            self.room.silent(self._port)
         self.clear()
 
     @property
@@ -143,8 +153,11 @@ class Link:
         for _ in range(ACCEPTS_PER_ROUND_MAX):
             if self._listener is None:
                 return
+            if self.room.full:
+                self._pause_accepting(self._listener)
+                return
             try:
-                client, _ = self._listener.accept()
+                client, peer = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -152,10 +165,10 @@ class Link:
                     raise
                 self._pause_accepting(self._listener)
                 return
-            self._accepted(client)
+            self._accepted(client, peer[:2])
 
     def _pause_accepting(self, listener: socket.socket) -> None:
-        # Out of descriptors: the backlog would report itself again and again.
+        # Out of descriptors, or of room: the backlog would report itself again and again.
         self.loop.forget(listener)
 
         def again() -> None:
@@ -164,30 +177,36 @@ class Link:
 
         self._accept_again = self.loop.at(time.monotonic_ns() + ACCEPT_PAUSE_NS, again)
 
-    def _accepted(self, client: socket.socket) -> None:
+    def _accepted(self, client: socket.socket, peer: Address) -> None:
         self.counters["accepted"] += 1
+        passed = self.room.passed(peer)
+        if self.name in passed:
+            self.counters["circles"] += 1
+            client.close()
+            return
         client.setblocking(False)
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connecting = Connecting(self, self._where, client)
+        self.room.connections += 1
+        connecting = Connecting(self, self._where, client, passed)
         self._connecting.add(connecting)
         connecting.start()
 
     def connected(self, connecting: Connecting, client: socket.socket, upstream: socket.socket) -> None:
         self._connecting.discard(connecting)
-        self._join(client, upstream)
-
-    def given_up(self, connecting: Connecting) -> None:
-        self.counters["upstream_failed"] += 1
-        self._connecting.discard(connecting)
-
-    def _join(self, client: socket.socket, upstream: socket.socket) -> None:
-        connection = Connection(self, client, upstream, self._ordinal)
+        connection = Connection(self, client, upstream, self._ordinal, connecting.own)
         self._ordinal += 1
         self.connections.add(connection)
         connection.start()
 
+    def given_up(self, connecting: Connecting) -> None:
+        self.counters["upstream_failed"] += 1
+        self._connecting.discard(connecting)
+        self.room.connections -= 1
+
     def closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
+        self.room.connections -= 1
+        if connection.own is not None:
+            self.room.gone(connection.own)
 
     @property
     def bytes_received(self) -> dict[str, int]:
@@ -309,6 +328,7 @@ class Links:
     def __init__(self, loop: Loop, seed: int, *, compat: bool = False) -> None:
         self.loop = loop
         self._lookups = Lookups(loop)
+        self._room = Room()
         self.seed = seed
         self.compat = compat
         self.by_name: dict[str, Link] = {}
@@ -320,7 +340,7 @@ class Links:
         return link
 
     def make(self, name: str, listen: str, upstream: str) -> Link:
-        return Link(self.loop, self._lookups, name, listen, upstream, self.seed, compat=self.compat)
+        return Link(self.loop, self._lookups, self._room, name, listen, upstream, self.seed, compat=self.compat)
 
     def add(self, link: Link, *, start: bool) -> None:
         if start:

@@ -28,6 +28,7 @@ OPTIONS = (
     Option("version", "tell the version, and end"),
     Option("compat", "where Toxiproxy's behaviour is a surprise that some rely on, behave like it"),
     Option("allow-host", "a further name by which the API may be called (several times)", "NAME", many=True),
+    Option("spin-us", "polls so many microseconds more before it sleeps, 0 to save CPU (default: 50)", "NUMBER"),
     Option("ready-fd", "descriptor to tell, once, where everything listens", "NUMBER"),
     Option("json", "tell on standard output, once, where everything listens"),
 )
