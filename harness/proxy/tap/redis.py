@@ -13,21 +13,24 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.corrupt.errors import CorruptionError
 from harness.proxy.stage import Host, Owner, Stage
 from harness.proxy.tap import recordpath
+from harness.proxy.tap.bounds import OVER_TIME, Bounds, Pace
 from harness.proxy.tap.damaging import Damaging, Hit
 from harness.proxy.tap.formats.form import Unread, Wanted
 from harness.proxy.tap.redis_dialogue import Asked, Dialogue
 from harness.proxy.tap.redis_entries import SCRIPTS, Entry, in_reply, in_script, in_xadd
 from harness.proxy.tap.redis_records import Changes, DocumentHome, Home, home_of
-from harness.proxy.tap.redis_values import Value, with_replaced
+from harness.proxy.tap.redis_values import Value, parse, with_replaced
 
 XADD = b"XADD"
 COMMANDS = ("XADD", *sorted(name.decode() for name in SCRIPTS))
+"""What may be tapped upstream."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,7 @@ class RedisTap:
     name: str
     stream: str
     chosen: Chosen
-    body_bytes: int
-    within_ms: int
+    bounds: Bounds
     damaging: Damaging
     spec: dict[str, object]
     lease: str = ""
@@ -65,6 +67,7 @@ class RedisTap:
         self._field = self.chosen.field.encode()
         self._commands = frozenset(name.encode() for name in self.chosen.commands)
         self._watcher = _Watcher(self)
+        self._pace = Pace(self.bounds.within_ms)
 
     def owner(self, stream: str) -> Owner | None:
         if stream == self.stream:
@@ -104,9 +107,20 @@ class RedisTap:
 
     # what it does
 
-    def rewritten_command(self, data: bytes, command: Value) -> bytes:
+    def rewritten(self, data: bytes, rewrite: Callable[[bytes], bytes]) -> bytes:
+        """What `rewrite` makes of a whole value, unless values of its size have been taking too long."""
+        if not self._pace.fits(len(data)):
+            self.pass_by(OVER_TIME)
+            return data
+        start_ns = time.perf_counter_ns()
+        try:
+            return rewrite(data)
+        finally:
+            self._pace.took(len(data), time.perf_counter_ns() - start_ns)
+
+    def rewritten_command(self, data: bytes) -> bytes:
         """The damaged command, or `data` where nothing in it is to change."""
-        words = command.items
+        words = parse(data).items
         if not all(word.kind == "$" for word in words):
             self.pass_by("not-redis")
             return data
@@ -165,9 +179,9 @@ class RedisTap:
         rows = [(home, n) for home, _ in homes for n in range(len(home.rows))]
         ids = [_id(home, n, entry_id) for home, entry_id in homes for n in range(len(home.rows))]
         try:
-            hits = self.damaging.hits([home.rows[n] for home, n in rows], ids)
+            hits = self._hits([home.rows[n] for home, n in rows], ids)
         except CorruptionError:
-            self.pass_by("corrupt")
+            self.pass_by("not-damageable")
             return data
         by_home: dict[int, tuple[Home, list[Hit]]] = {}
         for hit in hits:
@@ -177,9 +191,19 @@ class RedisTap:
         for home, its in by_home.values():
             changed, written = home.write(its)
             changes += changed
+            if values := sum(len(hit.values) for hit in its) - sum(len(hit.values) for hit in written):
+                self.passed["unwritable"] = self.passed.get("unwritable", 0) + values
             self.damaging.wrote(written)
         self.messages_damaged += bool(changes)
         return with_replaced(data, changes) if changes else data
+
+    def _hits(self, rows: list[dict[str, object]], ids: list[object]) -> list[Hit]:
+        """A batch at a time."""
+        found: list[Hit] = []
+        for at in range(0, len(rows), self.bounds.batch):
+            batch = slice(at, at + self.bounds.batch)
+            found += [replace(hit, row=at + hit.row) for hit in self.damaging.hits(rows[batch], ids[batch])]
+        return found
 
     def shown(self) -> dict[str, object]:
         body: dict[str, object] = {
@@ -191,14 +215,16 @@ class RedisTap:
             "record": self.chosen.record,
             "id": self.chosen.id_key,
             "commands": list(self.chosen.commands),
-            "body_bytes": self.body_bytes,
-            "within_ms": self.within_ms,
+            "batch": self.bounds.batch,
+            "body_bytes": self.bounds.body_bytes,
+            "within_ms": self.bounds.within_ms,
             "corrupt": self.spec,
             "counters": {
                 "messages": self.messages,
                 "messages_damaged": self.messages_damaged,
                 "passed": self.passed,
                 **self.damaging.counters(),
+                "added_ms": self._pace.shown(),
             },
         }
         if self.lease:

@@ -119,14 +119,14 @@ class _RespStage:
             self._at = at
             if self._scanner.between:
                 out.append(self._completed(b"".join(self._forget_held())))
-            elif self.held > self._tap.body_bytes:
+            elif self.held > self._tap.bounds.body_bytes:
                 self._hold = False
                 out += self._forget_held()
                 self._tap.pass_by("too-large")
 
     def _completed(self, data: bytes) -> bytes:
         self._hold = False
-        if len(data) > self._tap.body_bytes:
+        if len(data) > self._tap.bounds.body_bytes:
             self._tap.pass_by("too-large")
             return data
         return self.complete(data)
@@ -141,7 +141,7 @@ class _RespStage:
 
     def _time(self) -> None:
         if self.held and self._late is None:
-            self._late = self._pipe.wake_at(self._pipe.now_ns() + self._tap.within_ms * MS, self._too_late)
+            self._late = self._pipe.wake_at(self._pipe.now_ns() + self._tap.bounds.within_ms * MS, self._too_late)
 
     def _too_late(self) -> None:
         self._tap.pass_by("late")
@@ -226,7 +226,7 @@ class CommandStage(_RespStage):
         if data[:1] != b"*":
             self._tap.pass_by("inline")
             return data
-        return self._tap.rewritten_command(data, parse(data))
+        return self._tap.rewritten(data, self._tap.rewritten_command)
 
 
 class ReplyStage(_RespStage):
@@ -252,11 +252,13 @@ class ReplyStage(_RespStage):
         return kind in _LISTS and (asked is None or not self._fresh)
 
     def complete(self, data: bytes) -> bytes:
-        value = parse(data)
-        if self._asked is not None and value.kind in "+-":
+        if self._asked is not None and data[0] in _STATE_LINES:
             self._dialogue.first_line(self._asked, data)
             return data
-        return self._tap.rewritten_reply(data, self._answers(value))
+        return self._tap.rewritten(data, self._rewritten)
+
+    def _rewritten(self, data: bytes) -> bytes:
+        return self._tap.rewritten_reply(data, self._answers(parse(data)))
 
     def _answers(self, value: Value) -> list[tuple[Asked | None, Value]]:
         if not self._queued:

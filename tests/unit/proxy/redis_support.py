@@ -8,6 +8,7 @@ from itertools import pairwise
 from hypothesis import strategies as st
 
 from harness.proxy.stage import Item, Mark
+from harness.proxy.tap.bounds import Bounds
 from harness.proxy.tap.damage import damage_of
 from harness.proxy.tap.damaging import Damaging
 from harness.proxy.tap.masklog import MaskLog
@@ -156,8 +157,7 @@ def tap(
         name="tap",
         stream=stream,
         chosen=Chosen(keys=keys, field=field, record=record, id_key=id_key, commands=commands),
-        body_bytes=body_bytes,
-        within_ms=50,
+        bounds=Bounds(body_bytes=body_bytes),
         damaging=Damaging(columns, damage, MaskLog()),
         spec=spec,
     )
