@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from harness.proxy import checked
 from harness.proxy.api.call import Answer, Call, Handler
 from harness.proxy.lease import Leases
 from harness.proxy.link import Links
 from harness.proxy.refusal import TAP_NOT_FOUND, Refusal, refuse, unknown
 from harness.proxy.tap.asked import http_tap
-from harness.proxy.tap.masklog import PAGE_MAX
+from harness.proxy.tap.masklog import PAGE_MAX, MaskLog
+from harness.proxy.tap.redis_asked import redis_tap
+from harness.proxy.tap.tap import Tap
 
 CURSOR_MAX = 2**62
-KINDS = {"http": http_tap}
+Maker = Callable[[Mapping[str, object], int, Callable[[str], MaskLog]], Tap]
+KINDS: dict[str, Maker] = {"http": http_tap, "redis": redis_tap}
 """By what stands on the link; each gets the fields, the link's seed, and where to ask for the mask log."""
 
 
