@@ -9,29 +9,10 @@ The draw belongs to (seed, column or record, record id), never to a batch: the s
 order, twice, get the same damage. Records without ids are drawn by their ordinal.
 
 To add a type or a mechanism: one small file under `damage/` or `mechanism/`, and a line in `registry`.
-
-What stands here is loaded when it is asked for: the fault proxy imports the errors long before anything is damaged, and
-must not carry numpy until then.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from harness.corrupt.apply import Damaged, damage
-    from harness.corrupt.errors import CorruptionError
-    from harness.corrupt.spec import Corruption, parse
+from harness.corrupt.apply import Damaged, damage
+from harness.corrupt.errors import CorruptionError
+from harness.corrupt.spec import Corruption, parse
 
 __all__ = ["Corruption", "CorruptionError", "Damaged", "damage", "parse"]
-
-_ROOMS = {"Corruption": "spec", "CorruptionError": "errors", "Damaged": "apply", "damage": "apply", "parse": "spec"}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _ROOMS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
-    globals()[name] = found  # `damage` is a folder, too, whose import would take the name
-    return found

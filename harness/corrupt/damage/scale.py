@@ -27,9 +27,8 @@ class Scale:
     def damaged(self, column: Column, *, name: str) -> Column:
         """All values damaged; the caller picks. Raises CorruptionError where the column has no numbers."""
         if column.dtype == object:
-            out = np.empty(len(column), dtype=object)
-            out[:] = [self._one(value) for value in column.tolist()]
-            return out
+            # Not by assignment, which would take lists of one length for a second dimension.
+            return np.fromiter((self._one(value) for value in column.tolist()), dtype=object, count=len(column))
         if column.dtype.kind == "f":
             return np.asarray(column * self.factor, dtype=column.dtype)
         if column.dtype.kind in "iu":
