@@ -23,6 +23,10 @@ Damage = Callable[[Columns, list[object]], tuple[Mapping[str, list[object]], Map
 """(columns, keys of the records' draws) -> (damaged columns, masks). Python's own types, no numpy scalars."""
 
 
+class Undamageable(Exception):  # noqa: N818 - an answer, not a failure: the records pass unharmed and are counted
+    """Such columns can't be damaged so."""
+
+
 @dataclass(frozen=True)
 class Hit:
     """A record that the damage changed: its position among the rows given, its id, its new values by column."""
@@ -45,7 +49,7 @@ class Damaging:
     def hits(self, rows: Sequence[Mapping[str, object]], ids: Sequence[object]) -> list[Hit]:
         """Counts the rows as seen; changes nothing. An id of None, a list or an object is none: drawn by ordinal.
 
-        Raises CorruptionError where the damage can't be done to such columns; that is the caller's to count.
+        Raises Undamageable where the damage can't be done to such columns; that is the caller's to count.
         """
         if not rows:
             return []

@@ -122,6 +122,7 @@ class HttpTap:
     def shown_place(self) -> dict[str, object]:
         shown: dict[str, object] = {
             "name": self.name,
+            "kind": "http",
             "stream": self.stream,
             "match": {"method": self.match.method, "path": self.match.path},
         }

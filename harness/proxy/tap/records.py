@@ -1,4 +1,4 @@
-"""A record tap: the bodies of HTTP messages are parsed, damaged by `harness.corrupt`, and written back valid.
+"""A record tap: the bodies of HTTP messages are parsed, damaged by harness/corrupt, and written back valid.
 
 A message is rewritten only when something in it was hit; else it goes on byte for byte. JSON lines in chunks, or until
 the connection's end, are rewritten while they pass; every other body is kept until it is whole.
@@ -9,11 +9,10 @@ from __future__ import annotations
 import re
 import time
 
-from harness.corrupt.errors import CorruptionError
 from harness.proxy.framing import Head
 from harness.proxy.stage import Host, Item, Mark, Stage
 from harness.proxy.tap.bounds import OVER_TIME, Bounds, Pace
-from harness.proxy.tap.damaging import Damaging
+from harness.proxy.tap.damaging import Damaging, Undamageable
 from harness.proxy.tap.formats import AUTO, FORMATS, Format, Unread, Wanted, format_of
 from harness.proxy.tap.http import FramedStage, HttpTap, Place, with_length
 from harness.proxy.tap.linestream import LineStream
@@ -78,8 +77,10 @@ class RecordTap(HttpTap):
             return self._damaged(body, form)
         except Unread as unread:
             self.pass_by(unread.reason)
-        except CorruptionError:
+        except Undamageable:
             self.pass_by("not-damageable")
+        except Exception:  # whatever is wrong with a body or a damage: the link's traffic must go on, and it is counted
+            self.pass_by("failed")
         finally:
             self._pace.took(len(body), time.perf_counter_ns() - start_ns)
         return None

@@ -17,11 +17,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.corrupt.errors import CorruptionError
 from harness.proxy.stage import Host, Owner, Stage
 from harness.proxy.tap import recordpath
 from harness.proxy.tap.bounds import OVER_TIME, Bounds, Pace
-from harness.proxy.tap.damaging import Damaging, Hit
+from harness.proxy.tap.damaging import Damaging, Hit, Undamageable
 from harness.proxy.tap.formats.form import Unread, Wanted
 from harness.proxy.tap.redis_dialogue import Asked, Dialogue
 from harness.proxy.tap.redis_entries import SCRIPTS, Entry, in_reply, in_script, in_xadd
@@ -180,7 +179,7 @@ class RedisTap:
         ids = [_id(home, n, entry_id) for home, entry_id in homes for n in range(len(home.rows))]
         try:
             hits = self._hits([home.rows[n] for home, n in rows], ids)
-        except CorruptionError:
+        except Undamageable:
             self.pass_by("not-damageable")
             return data
         by_home: dict[int, tuple[Home, list[Hit]]] = {}
