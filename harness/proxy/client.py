@@ -38,6 +38,7 @@ class ToxicInfo:
     toxicity: float
     attributes: Mapping[str, int]
     lease: str = ""
+    per: str = "connection"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +219,7 @@ class ProxyClient:
         toxicity: float = 1.0,
         attributes: Mapping[str, int] | None = None,
         lease: str = "",
+        per: str = "connection",
     ) -> ToxicInfo:
         body: dict[str, object] = {
             "name": name,
@@ -228,6 +230,8 @@ class ProxyClient:
         }
         if lease:
             body["lease"] = lease
+        if per != "connection":
+            body["per"] = per  # ours only
         return _toxic(self._call("POST", _path("proxies", proxy, "toxics"), body))
 
     def update_toxic(
@@ -265,14 +269,13 @@ class ProxyClient:
     ) -> TapCounters:
         """Damages the records of matching JSON messages by `corrupt` (see harness.corrupt.spec). The first tap of a
         proxy process loads numpy there, which takes some 0.2 s."""
-        body: dict[str, object] = {
-            "name": name,
-            "stream": stream,
-            "match": {"method": method, "path": path},
-            "record": record,
-            "id": id,
-            "corrupt": dict(corrupt),
-        }
+        matching = {"method": method, "path": path}
+        does = {"stream": stream, "match": matching, "record": record, "id": id, "corrupt": dict(corrupt)}
+        return self.put_tap(proxy, name, does, lease=lease)
+
+    def put_tap(self, proxy: str, name: str, does: Mapping[str, object], *, lease: str = "") -> TapCounters:
+        """A tap of any kind, as the API takes it: `does` has all but its name and lease."""
+        body = {**does, "name": name}
         if lease:
             body["lease"] = lease
         return _tap(self._call("POST", _path("proxies", proxy, "taps"), body))
@@ -362,6 +365,7 @@ def _toxic(shown: Mapping[str, Any]) -> ToxicInfo:
         toxicity=shown["toxicity"],
         attributes=shown["attributes"],
         lease=shown.get("lease", ""),
+        per=shown.get("per", "connection"),
     )
 
 

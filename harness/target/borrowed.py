@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from harness.errors import EnvironmentProblem
+from harness.errors import EnvironmentProblem, HarnessError
 from harness.plugin import LinkWay
 from harness.proxy.client import Kind, ProxyClient
 from harness.spec.target import ProxySpec, TargetSpec
@@ -46,6 +46,15 @@ def require_kind(client: ProxyClient, declared: ProxySpec | None) -> None:
             f"at {client.address} a Toxiproxy {client.version()} answers, which has neither leases nor taps",
             hint="say so in target.yaml, and what needs them is refused beforehand: proxy: {kind: toxiproxy}",
         )
+
+
+def answers(client: ProxyClient) -> bool:
+    """Whether anything answers there."""
+    try:
+        client.version()
+    except HarnessError:
+        return False
+    return True
 
 
 def require(client: ProxyClient, names: Iterable[str]) -> None:

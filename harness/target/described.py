@@ -65,6 +65,10 @@ class DescribedTarget(ABC):
     def proxy_client(self) -> ProxyClient:
         """Of the fault proxy's API. Raises `EnvironmentProblem` where there is none."""
 
+    def proxy_name(self, link: str) -> str:
+        """What the link's proxy is called."""
+        return self._spec.links[link].proxy or link
+
     # --- use ----------------------------------------------------------------------------------------------------------
 
     def acquire(self, run: str) -> None:
@@ -108,7 +112,7 @@ class DescribedTarget(ABC):
         return readings.read(self._spec.readings, reading, self.names(), after=after, limit=limit)
 
     def damage_mask(self, link: str, tap: str, *, after: int) -> tuple[list[tuple[str, list[str]]], int]:
-        page = self.proxy_client().tap_mask(link, tap, after=after)
+        page = self.proxy_client().tap_mask(self.proxy_name(link), tap, after=after)
         return [(str(hit.id), list(hit.columns)) for hit in page.records if hit.id is not None], page.next
 
     def config(self, service: str) -> dict[str, Json]:

@@ -8,6 +8,7 @@ those that were broken, because one that was restarted has forgotten all.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from urllib.parse import quote
 
 from harness.contract.undo import Json, Point, PointKind
 from harness.errors import UsageError
@@ -98,6 +99,7 @@ class LinkPoints:
                 stream=value.get("stream", "downstream"),
                 toxicity=value.get("toxicity", 1.0),
                 attributes=value.get("attributes") or {},
+                per=value.get("per", "connection"),
                 lease=self._lease,
             )
 
@@ -111,7 +113,7 @@ class LinkPoints:
     def _tap(self, link: str, name: str) -> Json:
         if not self._lease:
             raise UsageError(f"link '{link}' leads through a Toxiproxy, which has no taps")
-        url = f"http://{self._proxy().address}/proxies/{link}/taps"
+        url = f"http://{self._proxy().address}/proxies/{quote(self._names[link], safe='')}/taps"
         taps = http.ask("GET", url, timeout_s=CALL_S)
         for tap in taps:
             if tap["name"] == name:
@@ -123,21 +125,10 @@ class LinkPoints:
         if present is not None:
             if value is not None and normal(PointKind.TAP, present) == normal(PointKind.TAP, value):
                 return
-            self._proxy().remove_tap(link, name)
+            self._proxy().remove_tap(self._names[link], name)
         if value is not None:
             self.renew()
-            tap = normal(PointKind.TAP, value)
-            self._proxy().add_tap(
-                link,
-                name=name,
-                corrupt=tap["corrupt"],
-                stream=tap["stream"],
-                method=tap["match"]["method"],
-                path=tap["match"]["path"],
-                record=tap["record"],
-                id=tap["id"],
-                lease=self._lease,
-            )
+            self._proxy().put_tap(self._names[link], name, normal(PointKind.TAP, value), lease=self._lease)
 
 
 def _shown(toxic: ToxicInfo) -> dict[str, Json]:
@@ -146,4 +137,5 @@ def _shown(toxic: ToxicInfo) -> dict[str, Json]:
         "stream": toxic.stream,
         "toxicity": float(toxic.toxicity),
         "attributes": dict(toxic.attributes),
+        **({"per": toxic.per} if toxic.per != "connection" else {}),
     }

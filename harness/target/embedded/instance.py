@@ -7,7 +7,6 @@ when it can't be done.
 
 from __future__ import annotations
 
-import contextlib
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from harness.errors import EnvironmentProblem
 from harness.history.events import Snapshot
 from harness.plugin import ProcessReading
 from harness.proxy.client import ProxyClient
-from harness.proxy.errors import ProxyUnreachable
 from harness.spec.target import TargetSpec
 from harness.target import borrowed, calls, snapshots
 from harness.target.declared import CALL_S
@@ -135,9 +133,8 @@ class EmbeddedTarget(DescribedTarget):
 
     def _leave_proxy(self) -> None:
         """A proxy that isn't ours is left without our links; one that is gone has none."""
-        if self._borrows:
-            with contextlib.suppress(ProxyUnreachable):
-                borrowed.remove(self.proxy, startup.proxy_names(self._spec, self._instance).values())
+        if self._borrows and borrowed.answers(self.proxy):
+            borrowed.remove(self.proxy, startup.proxy_names(self._spec, self._instance).values())
 
     def wait_left(self) -> None:
         """Returns when no process is on its way out any more."""
@@ -158,6 +155,9 @@ class EmbeddedTarget(DescribedTarget):
 
     def proxy_client(self) -> ProxyClient:
         return self.proxy
+
+    def proxy_name(self, link: str) -> str:
+        return startup.proxy_names(self._spec, self._instance)[link]
 
     @property
     def proxy(self) -> ProxyClient:
