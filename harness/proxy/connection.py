@@ -21,7 +21,10 @@ from harness.proxy.stage import Item, Mark, Owner, Stage
 if TYPE_CHECKING:
     from harness.proxy.link import Link
 
-RECV_BYTES = 1 << 20  # ANCHORS: the size of the buffer matters most
+RECV_BYTES = 1 << 20
+"""What a turn moves when nobody else wants one: the fewer system calls, the better."""
+RECV_BYTES_BESIDE = 1 << 18
+"""... and when somebody may come for whom this turn's end is soon enough."""
 PENDING_BYTES_MAX = 2 << 20
 BULK_BYTES_MIN = 128 << 10
 """Who gives so much in one read moves in bulk ..."""
@@ -140,7 +143,7 @@ class Pipe:
 
     def read(self) -> None:
         try:
-            size = self.source.recv_into(_BUFFER)
+            size = self.source.recv_into(_BUFFER, RECV_BYTES if self.connection.loop.alone else RECV_BYTES_BESIDE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:

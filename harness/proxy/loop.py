@@ -3,7 +3,8 @@
 Whoever moves little is served before whoever moves much: sockets in bulk are watched by a second epoll, which the first
 one watches, and one of them gets its turn per round. (With all in one, a ping beside 50 bulk connections waited until
 each had moved its mebibyte, 50 to 180 ms. Rejected: a thread for bulk, which does the same at the price of state shared
-between threads.) The kernel moves a reported socket to the end of its list, so that those in bulk take turns.
+between threads.) The kernel moves a reported socket to the end of its list, so that those in bulk take turns; and the
+turns are shorter (`alone` is false) for a while after anyone else was served, who would else wait for a whole one.
 
 `epoll.poll` rounds its time limit to whole milliseconds, which would cost a latency toxic its accuracy. The epoll
 descriptor can itself be waited for by `select`, whose limit is exact; so the loop sleeps there until 100 us before the
@@ -31,6 +32,8 @@ from itertools import count
 from typing import Protocol
 
 EVENTS_PER_ROUND_MAX = 512
+BESIDE_TURNS = 64
+"""So many turns in bulk are short after somebody who moves little was served."""
 EARLY_NS = 100_000
 COARSE_NS = 3_000_000
 """So long before a time is due, whole milliseconds are exact enough."""
@@ -72,6 +75,8 @@ class Loop:
         self._bulk_fd = self._bulk.fileno()
         self._epoll.register(self._bulk_fd, READ)
         self._in_bulk: set[int] = set()
+        self._short_turns = 0
+        self.alone = True
         self._watchers: dict[int, Watcher] = {}
         self._masks: dict[int, int] = {}
         self._timers: list[tuple[int, int, Timer]] = []
@@ -131,6 +136,8 @@ class Loop:
             for fd, what in events:
                 watcher = self._watchers.get(fd)
                 if watcher is not None:
+                    self.alone = False
+                    self._short_turns = BESIDE_TURNS
                     self._guarded(watcher, what)
                 elif fd == self._bulk_fd:
                     bulk = True
@@ -142,6 +149,8 @@ class Loop:
                 self._close_all()
 
     def _bulk_turn(self) -> None:
+        self._short_turns -= 1
+        self.alone = self._short_turns <= 0
         for fd, what in self._bulk.poll(0, 1):
             watcher = self._watchers.get(fd)
             if watcher is not None:

@@ -48,6 +48,7 @@ ROWS = (
     Row("churn", "connections/s", "at least 1.6 times", at_least(1.6), digits=0),
     Row("late_p50", "100 ms latency: over it, p50, ms", "0.5, and not worse", below(0.5, never_worse=True)),
     Row("late_p99", "100 ms latency: over it, p99, ms", "2, and not worse", below(2.0, never_worse=True)),
+    Row("ping_bare", "ping beside 50 bulk connections without a proxy, p99, ms", ""),
     Row("ping_p50", "ping beside 50 bulk connections, p50, ms", ""),
     Row("ping_p99", "ping beside 50 bulk connections, p99, ms", "at most 10", below(10.0)),
     Row("add_p50", "adding a toxic, p50, ms", "at most 1.6", below(1.6)),
