@@ -255,15 +255,8 @@ class RequestStage(FramedStage):
 
 def without(raw_head: bytes, dropped: tuple[bytes, ...]) -> list[bytes]:
     """The lines of a head, the first included, without the fields that begin so (lower case, with their colon)."""
-    lines = raw_head[: -len(b"\r\n\r\n")].split(b"\r\n")
-    kept = [lines[0]]
-    dropping = False
-    for line in lines[1:]:
-        folded = line[:1] in (b" ", b"\t")  # continues the field before it
-        dropping = dropping if folded else line.lower().startswith(dropped)
-        if not dropping:
-            kept.append(line)
-    return kept
+    lines = raw_head[: -len(b"\r\n\r\n")].split(b"\r\n")  # none is folded: no head with folded lines is framed
+    return [line for n, line in enumerate(lines) if n == 0 or not line.lower().startswith(dropped)]
 
 
 def with_length(raw_head: bytes, size: int) -> bytes:
