@@ -23,6 +23,7 @@ from pathlib import Path
 from harness import __version__
 from harness.proxy import configuration
 from harness.proxy.api import VERSION, Api
+from harness.proxy.folder.link import Folders
 from harness.proxy.guard import Guard
 from harness.proxy.http_server import HttpServer
 from harness.proxy.lease import Leases
@@ -46,7 +47,9 @@ class Program:
         self.links = Links(self.loop, seed, compat=arguments.compat)
         wanted = arguments.proxy_metrics or arguments.runtime_metrics
         metrics = Metrics(self.links, proxies=arguments.proxy_metrics, runtime=arguments.runtime_metrics)
-        self.api = Api(self.links, Leases(self.loop, self.links), metrics if wanted else None)
+        self.folders = Folders(self.loop)
+        leases = Leases(self.loop, self.links, self.folders)
+        self.api = Api(self.links, self.folders, leases, metrics if wanted else None)
         shown = f"[{host}]" if ":" in host else host
         guard = Guard.of([host, *arguments.allow_host])
         self.server = HttpServer(self.loop, self.api, f"{shown}:{arguments.port}", guard)
@@ -67,11 +70,12 @@ class Program:
         self.server.close()
         for link in self.links.by_name.values():
             link.drain()
+        self.folders.drain()
         self._look_drained(self.loop.now_ns + DRAIN_NS_MAX)
 
     def _look_drained(self, until_ns: int) -> None:
         links = self.links.by_name.values()
-        if self.loop.now_ns >= until_ns or all(link.drained for link in links):
+        if self.loop.now_ns >= until_ns or (self.folders.drained and all(link.drained for link in links)):
             for link in links:
                 link.stop(keep_port=False)
             # Stopping only after this round: it closes the sockets.

@@ -15,10 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.proxy.api.call import Answer, Call, Handler, refused
+from harness.proxy.api.folders import FolderCalls
 from harness.proxy.api.leases import LeaseCalls
 from harness.proxy.api.proxies import ProxyCalls
 from harness.proxy.api.taps import TapCalls
 from harness.proxy.api.toxics import ToxicCalls
+from harness.proxy.folder.link import Folders
 from harness.proxy.lease import Leases
 from harness.proxy.link import Links
 from harness.proxy.metrics import Metrics
@@ -30,7 +32,7 @@ VERSION = "2.12.0"
 """The version of Toxiproxy whose API this is."""
 
 _LINK = r"/proxies/([^/]+)"
-_TAPS = re.compile("/proxies/[^/]+/taps")
+_TAPS = re.compile("/(proxies|folders)/[^/]+/taps")
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ class Found:
 class Api:
     """`find` looks for a call, which then answers; what isn't there is answered at once."""
 
-    def __init__(self, links: Links, leases: Leases, metrics: Metrics | None = None) -> None:
+    def __init__(self, links: Links, folders: Folders, leases: Leases, metrics: Metrics | None = None) -> None:
         self._links = links
+        self._folders = folders
         toxics = ToxicCalls(links, leases)
         self.proxies = ProxyCalls(links, leases, toxics.routes(_LINK))
         routes: list[tuple[str, dict[str, Handler]]] = [
@@ -62,6 +65,7 @@ class Api:
             *self.proxies.routes(_LINK),
             *toxics.routes(_LINK),
             *TapCalls(links, leases).routes(_LINK),
+            *FolderCalls(folders, leases).routes(),
             *LeaseCalls(leases).routes(),
         ]
         if metrics is not None:
@@ -90,6 +94,7 @@ class Api:
     def _reset(self, call: Call) -> Answer:
         for link in self._links.by_name.values():
             link.reset()
+        self._folders.reset()
         return Answer(204)
 
 

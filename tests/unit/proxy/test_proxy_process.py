@@ -17,6 +17,7 @@ import pytest
 from harness.proxy import http_server
 from harness.proxy.api import Api
 from harness.proxy.client import ProxyClient
+from harness.proxy.folder.link import Folders
 from harness.proxy.guard import Guard
 from harness.proxy.http_server import HttpServer
 from harness.proxy.lease import Leases
@@ -144,7 +145,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     monkeypatch.setattr(http_server, "CLIENTS_MAX", 8)
     loop = Loop()
     links = Links(loop, 1)
-    server = HttpServer(loop, Api(links, Leases(loop, links)), "127.0.0.1:0", Guard.of(["127.0.0.1", "api.example"]))
+    folders = Folders(loop)
+    api = Api(links, folders, Leases(loop, links, folders))
+    server = HttpServer(loop, api, "127.0.0.1:0", Guard.of(["127.0.0.1", "api.example"]))
     stop = Wake(loop, loop.stop)
     thread = threading.Thread(target=loop.run, daemon=True)
     thread.start()

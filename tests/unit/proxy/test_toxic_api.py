@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from harness.proxy.api import Api
+from harness.proxy.folder.link import Folders
 from harness.proxy.lease import Leases
 from harness.proxy.link import Links
 from harness.proxy.loop import Loop
@@ -24,7 +25,8 @@ def asker(*, compat: bool) -> Ask:
     loop = Loop()
     links = Links(loop, 7, compat=compat)
     links.add(links.make("p", "127.0.0.1:0", "127.0.0.1:9"), start=False)
-    api = Api(links, Leases(loop, links))
+    folders = Folders(loop)
+    api = Api(links, folders, Leases(loop, links, folders))
 
     def ask(method: str, path: str, body: object = None, **query: str) -> tuple[int, dict[str, object]]:
         answer = api.answer(method, "/proxies/p/toxics" + path, query, json.dumps(body).encode())
