@@ -226,6 +226,20 @@ def test_the_rate_of_corruption_is_what_was_asked_for(rate: int) -> None:
 # draws
 
 
+def test_jitter_belongs_to_the_place_where_a_chunk_begins() -> None:
+    def last_delay(chunks: list[bytes]) -> int:
+        pipe = piped(toxic("latency", latency=50, jitter=50))
+        for chunk in chunks:
+            pipe.feed(chunk)
+        pipe.run(S)
+        pipe.feed(b"the last")
+        pipe.run()
+        return pipe.out[-1][0] - S
+
+    assert last_delay([b"abc", b"def"]) == last_delay([b"abcdef"]) == last_delay([b"a", b"b", b"cd", b"ef"])
+    assert last_delay([b"abcdef"]) != last_delay([b"abcdefg"])
+
+
 def test_draws_belong_to_seed_connection_and_toxic() -> None:
     def fate(seed: int, ordinal: int) -> bytes:
         pipe = piped(toxic("corrupt", rate=5_000, seed=seed), ordinal=ordinal)

@@ -174,3 +174,40 @@ def test_a_new_toxicity_holds_from_the_next_record_on() -> None:
     assert pipe.data == b"begun ended\n"
     pipe.run()
     assert pipe.data == b"begun ended\nnext\n"
+
+
+@pytest.mark.parametrize("kind", ["bandwidth", "slicer", "stall"])
+def test_on_a_wire_only_the_hit_records_take_their_time(kind: str) -> None:
+    slow = {"rate": 1, "average_size": 10, "delay": 10_000, "stall": 10, "loss": 1000}
+    attributes = {key: slow[key] for key in toxic(kind).attributes if key in slow}
+    pipe = piped(toxic(kind, per=Per.RECORD, toxicity=0.3, **attributes))
+    for n in range(50):
+        pipe.feed(b"%09d\n" % n)
+        pipe.run(pipe.now + 50 * MS)
+    late = [int(item) for at_ns, item in pipe.out if at_ns % (50 * MS) and isinstance(item, bytes)]
+    # A slice is delayed behind the one before it only, which is long gone here.
+    assert late == ([] if kind == "slicer" else hit_ones(50, 0.3))
+
+
+def test_a_record_has_one_delay_however_it_is_cut() -> None:
+    def delays(step: int) -> list[int]:
+        pipe = piped(toxic("latency", per=Per.RECORD, latency=20, jitter=20))
+        for n in range(20):
+            pipe.now = n * 100 * MS
+            record = b"record %02d\n" % n
+            for at in range(0, len(record), step):
+                pipe.feed(record[at : at + step])
+            pipe.run(pipe.now + 99 * MS)
+        return [at_ns % (100 * MS) for at_ns, item in pipe.out if isinstance(item, bytes) and item.endswith(b"\n")]
+
+    whole = delays(100)
+    assert len(set(whole)) == 20
+    assert delays(3) == delays(1) == whole
+
+
+def test_a_record_that_comes_in_parts_stalls_once() -> None:
+    pipe = piped(toxic("stall", per=Per.RECORD, stall=50, loss=1000))
+    for part in (b"one ", b"record ", b"only\n"):
+        pipe.feed(part)
+    pipe.run()
+    assert pipe.out[-1][0] == 50 * MS
