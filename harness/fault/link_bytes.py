@@ -28,6 +28,12 @@ def _shows(bytes_a_probe: int, rate: float) -> float:
     return float(1 - (1 - rate) ** (bytes_a_probe / 2))
 
 
+def _steady_bytes(fault: PlannedFault, inventory: Inventory) -> int:
+    """Of an answer that is always the same: the large one need not be, as where it counts something."""
+    probe = linked.probe_of(fault, inventory)
+    return max(linked.LEAST_BYTES, probe.bulk_bytes if probe.bulk == probe.path else 0)
+
+
 def _corrupt(fault: PlannedFault, inventory: Inventory) -> str:
     rate, bits = fault.arguments["rate"], fault.arguments["bits"]
     if not RATE_MIN <= rate <= RATE_MAX:
@@ -36,13 +42,14 @@ def _corrupt(fault: PlannedFault, inventory: Inventory) -> str:
         )
     if not 1 <= bits <= 8:
         raise UsageError(f"bits: {bits} is out of range; legal: from 1 to 8")
-    size = linked.bytes_of(fault, inventory)
+    size = _steady_bytes(fault, inventory)
     if _shows(size, rate) * fault.arguments["share"] < SHOWS_MIN:
         wanted = next(n for n in range(0, 2**26, 1024) if n and _shows(n, rate) >= SHOWS_MIN)
         raise UsageError(
             f"rate: the witness of '{fault.arguments['link']}' would see it in one of"
             f" {1 / max(1e-9, _shows(size, rate) * fault.arguments['share']):.0f} answers of {size} bytes, which are too few;"
-            f" {linked.declare(fault, wanted)}, or take a higher share"
+            f" links.{fault.arguments['link']}.probe in target.yaml: {{path: /an/answer/always/the/same, bytes: {wanted}B}} would"
+            " do, or a higher share"
         )
     return f"damages {rate:g} of the bytes"
 
@@ -57,7 +64,7 @@ def _steady(fault: PlannedFault, probes: Sequence[ProbeReading]) -> dict[str, Js
     if any(one != first for one in others):
         raise EnvironmentProblem(
             f"link '{fault.arguments['link']}': its probe is answered otherwise each time, so damage can't be told",
-            hint="links.NAME.probe in target.yaml: {bulk: /some/path} with an answer that is always the same",
+            hint="links.NAME.probe in target.yaml: a path with an answer that is always the same",
         )
     return {"answer": first, "shows": _shows(min(one.received for one in probes), fault.arguments["rate"])}
 
@@ -104,7 +111,7 @@ CORRUPT = Probed(
     wanted=lambda fault: linked.toxic_at(
         fault, "corrupt", {"rate": round(fault.arguments["rate"] * MILLION), "bits": fault.arguments["bits"]}
     ),
-    ask=linked.bulk_ask,
+    ask=linked.plain_ask,
     looks=_damaged,
     facts=_steady,
     settles=_settled,

@@ -398,3 +398,13 @@ class TargetSpec(Written):
     graph: GraphSpec = Field(default=GraphSpec(), description="Components beyond services and links")
     metrics: str | None = Field(default=None, description="URL scraped for the report's charts (Prometheus text)")
     charts: tuple[str, ...] = Field(default=(), description="Gauges that the report draws")
+
+    @model_validator(mode="after")
+    def _reachable_proxy(self) -> Self:
+        if self.proxy is None:
+            return self
+        if self.driver == DriverKind.EMBEDDED and self.proxy.api is None:
+            raise ValueError("`proxy` needs `api`, such as 127.0.0.1:8474: the embedded driver must know where it is")
+        if self.driver == DriverKind.DOCKER and self.proxy.api is not None:
+            raise ValueError("`proxy.api` is for the embedded driver; here `docker.proxy` names the Compose service")
+        return self

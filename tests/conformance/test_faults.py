@@ -49,7 +49,7 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
         {"link": "gateway-features", "after": 1000},
         {"link": "gateway-features", "after": 0, "stream": "upstream"},
     ],
-    "link.corrupt": [{"link": "gateway-features", "rate": 0.001}],
+    "link.corrupt": [{"link": "gateway-features", "rate": 0.02}],
     "link.status": [{"link": "gateway-features"}, {"link": "gateway-features", "status": 429, "share": 0.3}],
     "link.delay-requests": [
         {"link": "gateway-features", "delay": 0.2, "share": 0.5, "path": "/h*"},

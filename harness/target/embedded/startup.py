@@ -80,11 +80,8 @@ def lease_of(instance: str) -> str:
 
 def proxy_address(spec: TargetSpec, found: record.Record) -> str:
     """Of the API of the fault proxy."""
-    if spec.proxy is None:
-        return f"{HOST}:{found.ports['proxy']}"
-    if spec.proxy.api is None:
-        raise EnvironmentProblem("proxy.api is missing: the embedded driver must know where the Toxiproxy is")
-    return spec.proxy.api
+    named = spec.proxy.api if spec.proxy is not None else None
+    return named or f"{HOST}:{found.ports['proxy']}"
 
 
 def proxy_names(spec: TargetSpec, instance: str) -> dict[str, str]:
