@@ -193,8 +193,8 @@ class Pipe:
 
     def deliver(self, item: Item) -> None:
         """The end of the chain."""
-        if self.connection.closed or self.finished:
-            if item is Mark.CLOSE:
+        if self.connection.closed or self.finished or self.tail is Mark.CLOSE:
+            if self.finished and item is Mark.CLOSE:
                 self.connection.close()
             return
         if isinstance(item, Mark):
