@@ -274,3 +274,41 @@ def test_two_servers_of_one_seed(own: Callable[..., Server], joined: Callable[[S
         link.toxic("timeout", toxicity=0.5, timeout=1)
         fates.append(closed(link, connections=30))
     assert (fates[0] == fates[1]) is link.server.ours
+
+
+# --- with --compat ours does as theirs ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def compat(own: Callable[..., Server], joined: Callable[[Server], Link], server: Server) -> Link:
+    """A link on a server that behaves like Toxiproxy: ours with its switch, theirs as it is."""
+    return joined(own("--compat") if server.ours else own())
+
+
+def test_in_compat_a_timeout_never_closes_who_keeps_talking(compat: Link) -> None:
+    with compat.pair() as (near, far):
+        compat.toxic("timeout", timeout=600)
+
+        def talks() -> bool:
+            far.sendall(b".")
+            return quiet(near, s=0.05)
+
+        assert holds_for(talks, s=1.5)
+
+
+def test_in_compat_the_removal_of_a_timeout_closes(compat: Link) -> None:
+    with compat.pair() as (near, _):
+        compat.toxic("timeout", timeout=0)
+        compat.remove("timeout")
+        assert rest(near) == b""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"toxicity": 7}, {"attributes": {"latency": -1}}, {"attributes": {"latncy": 1}}, {"toxicty": 0.5}],
+)
+def test_in_compat_what_is_wrong_is_taken(compat: Link, fields: dict[str, object]) -> None:
+    sent = {"name": "wrong", "type": "latency", **fields}
+    assert compat.server.ask("POST", f"/proxies/{compat.name}/toxics", sent).status == 200
+    with compat.pair() as (near, far):
+        assert round_trip_s(near, far) < LONG_S
