@@ -15,7 +15,7 @@ import fnmatch
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from harness.proxy.stage import Host, Owner, Stage
 from harness.proxy.tap import recordpath
@@ -185,7 +185,7 @@ class RedisTap:
         by_home: dict[int, tuple[Home, list[Hit]]] = {}
         for hit in hits:
             home, n = rows[hit.row]
-            by_home.setdefault(id(home), (home, []))[1].append(replace(hit, row=n))
+            by_home.setdefault(id(home), (home, []))[1].append(Hit(n, hit.id, hit.values))
         changes: Changes = []
         for home, its in by_home.values():
             changed, written = home.write(its)
@@ -201,7 +201,8 @@ class RedisTap:
         found: list[Hit] = []
         for at in range(0, len(rows), self.bounds.batch):
             batch = slice(at, at + self.bounds.batch)
-            found += [replace(hit, row=at + hit.row) for hit in self.damaging.hits(rows[batch], ids[batch])]
+            hits = self.damaging.hits(rows[batch], ids[batch])
+            found += hits if not at else [Hit(at + hit.row, hit.id, hit.values) for hit in hits]
         return found
 
     def shown(self) -> dict[str, object]:

@@ -11,7 +11,7 @@ A client library's parser was rejected: it says what a value is, not where in th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LINE_BYTES_MAX = 64 << 10  # Redis's own bound on a line
 DEPTH_MAX = 32
@@ -52,6 +52,14 @@ class _Scanner:
                 self._payload(data, at, step)
                 self._skip -= step
                 at += step
+                if self._skip or data[at : at + 2] != b"\r\n":
+                    continue
+                at += 2  # the usual case at once; a line break that is cut, or none, is found as a line below
+                self._tail = False
+                self._finish()
+                if not self._open:
+                    self.between = True
+                    return at
                 continue
             end = data.find(b"\n", at) + 1
             if not end:
@@ -190,8 +198,7 @@ def _number(line: bytes) -> int:
     return int(digits)
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """A value and its place. `items` of a list or map (a map's keys and values in turn), `text` of all else."""
 
     kind: str

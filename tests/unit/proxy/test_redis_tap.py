@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import corrupt
+from harness.proxy.stage import Item
 from harness.proxy.tap.redis import RedisTap
-from harness.proxy.tap.redis_values import bulk, parse
+from harness.proxy.tap.redis_values import Value, bulk, parse
 from tests.unit.proxy.redis_support import SCALE, Wires, array, command, cut, entries, streams, tap, values
 
 READ = command(b"XREADGROUP", b"GROUP", b"g", b"c", b"STREAMS", b"shop", b">")
@@ -27,12 +28,13 @@ def _rows(*numbers: int) -> list[tuple[str, bytes]]:
     return [(f"{n}-0", _row(n)) for n in numbers]
 
 
-def _amounts(reply: bytes) -> list[object]:
+def _amounts(reply: Item) -> list[object]:
     """Of all documents in a reply, in order."""
+    assert isinstance(reply, bytes)
     found: list[object] = []
 
-    def walk(value: object) -> None:
-        for item in value.items:  # type: ignore[attr-defined] # a Value; this is a test
+    def walk(value: Value) -> None:
+        for item in value.items:
             if item.text.startswith(b"{"):
                 found.append(json.loads(item.text)["amount"])
             walk(item)
@@ -83,7 +85,7 @@ def test_replies_are_paired_in_a_pipeline_with_pushes_between() -> None:
     wires.say(command(b"XRANGE", b"other", b"-", b"+") + command(b"XRANGE", b"shop", b"-", b"+"))
     wires.answer(array([bulk(b"invalidate"), b"_\r\n"], b">"), entries(_rows(1)), entries(_rows(2)))
     assert wires.down[1] == entries(_rows(1))
-    assert _amounts(bytes(wires.down[2])) == [500]  # type: ignore[arg-type] # it is bytes
+    assert _amounts(wires.down[2]) == [500]
     assert tapped.passed == {}
 
 
@@ -93,7 +95,7 @@ def test_a_transaction_with_a_command_that_redis_refused_to_queue() -> None:
     wires.say(command(b"XRANGE", b"shop", b"-", b"+"), command(b"EXEC"), command(b"XRANGE", b"other", b"-", b"+"))
     wires.answer(b"+OK\r\n", b"-ERR WATCH inside MULTI is not allowed\r\n", b"+QUEUED\r\n+QUEUED\r\n")
     wires.answer(array([b":1\r\n", entries(_rows(1))]), entries(_rows(2)))
-    assert _amounts(bytes(wires.down[-2])) == [500]  # type: ignore[arg-type] # it is bytes
+    assert _amounts(wires.down[-2]) == [500]
     assert wires.down[-1] == entries(_rows(2))
 
 
@@ -142,7 +144,7 @@ def test_a_record_without_an_id_is_drawn_by_its_entrys() -> None:
         wires.say(READ * len(batches))
         for batch in batches:
             wires.answer(streams(b"shop", _rows(*batch)))
-        return [amount for item in wires.down for amount in _amounts(bytes(item))]  # type: ignore[arg-type] # bytes
+        return [amount for item in wires.down for amount in _amounts(item)]
 
     batches = [range(40)]
     together = damaged()
@@ -156,7 +158,7 @@ def test_as_the_whole_table_at_once() -> None:
     wires.say(READ * 3)
     for batch in (range(10), range(10, 11), range(11, 60)):
         wires.answer(streams(b"shop", _rows(*batch)))
-    got = [amount for item in wires.down for amount in _amounts(bytes(item))]  # type: ignore[arg-type] # it is bytes
+    got = [amount for item in wires.down for amount in _amounts(item)]
     whole = corrupt.damage(
         {"amount": np.array([5] * 60, dtype=object)}, corrupt.parse(HALF), ids=[f"t-{n}" for n in range(60)]
     )
@@ -272,7 +274,7 @@ def test_a_read_that_was_waiting_when_the_tap_came_is_damaged() -> None:
     wires.answer(b":1\r\n")
     wires.say(command(b"XRANGE", b"shop", b"-", b"+"))
     wires.answer(entries(_rows(2)))
-    assert [_amounts(bytes(wires.down[n])) for n in (0, 2)] == [[500], [500]]  # type: ignore[arg-type] # bytes
+    assert [_amounts(wires.down[n]) for n in (0, 2)] == [[500], [500]]
     assert tapped.passed == {}
 
 
@@ -302,10 +304,10 @@ def test_pairs_that_were_shifted_when_the_tap_came_fit_again() -> None:
     wires.say(command(b"XRANGE", b"other", b"-", b"+"))
     wires.answer(b"+one\r\n", streams(b"shop", _rows(1)), entries(_rows(2)))
     assert wires.down[2] == entries(_rows(2))
-    assert _amounts(bytes(wires.down[1])) == [500]  # type: ignore[arg-type] # it is bytes
+    assert _amounts(wires.down[1]) == [500]
     wires.say(command(b"XRANGE", b"shop", b"-", b"+"))
     wires.answer(entries(_rows(3)))
-    assert _amounts(bytes(wires.down[3])) == [500]  # type: ignore[arg-type] # it is bytes
+    assert _amounts(wires.down[3]) == [500]
 
 
 # nothing is lost
