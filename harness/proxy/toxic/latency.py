@@ -11,7 +11,7 @@ from collections import deque
 
 from harness import seeds
 from harness.proxy.stage import Host, Item
-from harness.proxy.toxic.parts.base import NO_UNIT, BaseStage
+from harness.proxy.toxic.parts.base import ENTRY_BYTES, NO_UNIT, BaseStage
 from harness.proxy.toxic.parts.declaration import EACH, MS, Attribute, Declaration, Settings
 
 
@@ -40,7 +40,7 @@ class LatencyStage(BaseStage):
     def _hold(self, due_ns: int, item: Item) -> None:
         self._waiting.append((due_ns, item))
         if isinstance(item, bytes):
-            self.held += len(item)
+            self.held += len(item) + ENTRY_BYTES
         if self.timer is None:
             self._arm()
 
@@ -66,7 +66,7 @@ class LatencyStage(BaseStage):
         while self._waiting and (until_ns is None or self._waiting[0][0] <= until_ns):
             item = self._waiting.popleft()[1]
             if isinstance(item, bytes):
-                self.held -= len(item)
+                self.held -= len(item) + ENTRY_BYTES
             self.sink(item)
 
     def updated(self) -> None:

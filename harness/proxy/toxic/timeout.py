@@ -1,9 +1,11 @@
 """Lets nothing through, and closes the connection `timeout` ms after it met the toxic; 0 leaves it hanging.
 
 Toxiproxy starts the time anew with each chunk, so that a connection that keeps talking is never closed; here it runs
-from the moment the toxic and the connection met, or, per request or record, the first one that is hit came. Bytes are
-dropped, as there; a connection that lost some is closed when the toxic is removed, since its stream has a hole, and one
-that lost none goes on (Toxiproxy closes it too). In `compat` both are as in Toxiproxy.
+from the moment the toxic and the connection met, or, per request or record, the first one that is hit came. What came
+before and is still held goes ahead of the close, for a second at most.
+
+Bytes are dropped, as in Toxiproxy. A connection that lost some is closed when the toxic is removed, since its stream has
+a hole; one that lost none goes on (Toxiproxy closes it too). In `compat` both are as in Toxiproxy.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ from __future__ import annotations
 from harness.proxy.stage import Host, Item, Mark
 from harness.proxy.toxic.parts.base import NO_UNIT, BaseStage
 from harness.proxy.toxic.parts.declaration import EACH, MS, Attribute, Declaration, Per, Settings
+
+GRACE_NS = 1_000_000_000
+"""For a peer that doesn't read what came before: it must not keep a connection open that is to be closed."""
 
 
 class TimeoutStage(BaseStage):
@@ -32,6 +37,8 @@ class TimeoutStage(BaseStage):
 
     def _expire(self) -> None:
         self.affect(0, chunks=0)
+        # First, since the connection may be gone in the next line.
+        self.timer = self.pipe.wake_at(self.pipe.now_ns() + GRACE_NS, self.pipe.close_connection)
         self.sink(Mark.CLOSE)
 
     def feed(self, item: Item) -> None:

@@ -9,12 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.proxy.connection import Connection, Flow, Pipe
+from harness.proxy.stage import Mark
 from tests.unit.proxy.support import WAIT_S, EchoServer, Pair, TestLink, join, receive, until
 
 HOUR_MS = 3_600_000
@@ -331,3 +335,33 @@ def test_nothing_is_lost_or_reordered_on_real_connections(
     pair.close()
     assert got["upstream"] == BYTES
     assert got["downstream"] == BYTES
+
+
+def test_nothing_follows_a_close_that_waits_for_a_slow_reader() -> None:
+    source, target = socket.socketpair()
+    ours, reader = socket.socketpair()
+    closes: list[bool] = []
+    connection = SimpleNamespace(closed=False, close=lambda: closes.append(True))
+    with source, target, ours, reader:
+        ours.setblocking(False)
+        reader.settimeout(WAIT_S)
+        pipe = Pipe(cast("Connection", connection), source, ours, Flow())
+        pipe.deliver(bytes(4_000_000))
+        pipe.deliver(Mark.CLOSE)
+        pipe.deliver(b"after a hole")
+        got = bytearray()
+        while not closes:
+            assert pipe.queued, "what is queued goes first"
+            got += reader.recv(1 << 20)
+            pipe.flush()
+        ours.shutdown(socket.SHUT_WR)
+        while part := reader.recv(1 << 20):
+            got += part
+    assert got == bytes(4_000_000)
+
+
+def test_timeout_closes_although_the_peer_reads_nothing(pair: Pair) -> None:
+    with sending(pair.server, bytes(1_000_000)):
+        add(pair, "timeout", timeout=1)
+        until(lambda: affected(pair, "timeout")["connections"] == 1)
+    until(lambda: ended(pair.server))

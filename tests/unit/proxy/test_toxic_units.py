@@ -138,8 +138,9 @@ def test_a_fatal_toxic_waits_for_the_first_record_that_it_hits(kind: str) -> Non
     for n in range(50):
         pipe.feed(b"%d\n" % n)
     assert pipe.data == b"".join(b"%d\n" % n for n in range(first))
-    pipe.run()
-    assert pipe.now == 5 * MS
+    pipe.run(5 * MS - 1)
+    assert not pipe.closed
+    pipe.run(5 * MS)
     assert pipe.reset is (kind == "reset_peer")
     assert pipe.closed
     assert fatal.counts.units == 1

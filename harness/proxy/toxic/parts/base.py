@@ -7,6 +7,9 @@ from harness.proxy.toxic.parts.declaration import Settings
 
 NO_UNIT = -1
 
+ENTRY_BYTES = 128
+"""What holding a chunk costs beside its bytes: counted, so that a flood of tiny ones is bounded too."""
+
 
 class BaseStage:
     """`feed` is what a toxic is about. A toxic that holds bytes says how many (`held`), and gives them on in `detach`."""

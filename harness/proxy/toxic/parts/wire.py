@@ -15,7 +15,7 @@ from collections import deque
 from typing import NamedTuple
 
 from harness.proxy.stage import Host, Item, Mark
-from harness.proxy.toxic.parts.base import BaseStage
+from harness.proxy.toxic.parts.base import ENTRY_BYTES, BaseStage
 from harness.proxy.toxic.parts.declaration import Settings
 
 PIECES_PER_WAKE_MAX = 256
@@ -71,7 +71,7 @@ class Wire(BaseStage):
     def _enter(self, item: Item, unit: int) -> None:
         self._entries.append(_Entry(item, unit, self.pipe.now_ns()))
         if isinstance(item, bytes):
-            self.held += len(item)
+            self.held += len(item) + ENTRY_BYTES
         if self.timer is None:
             self._run()
 
@@ -133,6 +133,7 @@ class Wire(BaseStage):
             self.gone(len(data), entry.unit)
         if self._at == len(entry.item):
             self._entries.popleft()
+            self.held -= ENTRY_BYTES
             self._at = 0
             self._entry_counted = False
         self.sink(data)
