@@ -161,7 +161,7 @@ def baseline(fault: PlannedFault, target: Target, ask: ProbeAsk, *, plain: bool 
             raise EnvironmentProblem(f"link '{link}' is not answered before the injection: {one.error or 'no answer'}")
         if not (one.ended or plain):
             raise EnvironmentProblem(
-                f"link '{link}': its caller's container has no python3, and without it nobody tells how an answer came"
+                f"link '{link}': nobody there tells how an answer came: it is no HTTP, or its caller's container has no python3"
             )
     return found
 
