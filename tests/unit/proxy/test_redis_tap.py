@@ -139,18 +139,23 @@ def test_the_entries_own_fields_are_a_record() -> None:
 
 
 def test_a_record_without_an_id_is_drawn_by_its_entrys() -> None:
-    def damaged() -> list[object]:
-        wires = Wires(tap(spec=HALF, id_key="nothing"))
-        wires.say(READ * len(batches))
-        for batch in batches:
-            wires.answer(streams(b"shop", _rows(*batch)))
-        return [amount for item in wires.down for amount in _amounts(item)]
+    """So an entry that is delivered again is damaged again in the same way."""
+    wires = Wires(tap(spec=HALF, id_key="nothing"))
+    wires.say(READ * 3)
+    for batch in (range(40), range(7), range(7, 40)):
+        wires.answer(streams(b"shop", _rows(*batch)))
+    first, *again = [_amounts(item) for item in wires.down]
+    assert [amount for amounts in again for amount in amounts] == first
+    assert 8 < first.count(None) < 32
 
-    batches = [range(40)]
-    together = damaged()
-    batches = [range(7), range(7, 40)]
-    assert damaged() == together
-    assert 8 < together.count(None) < 32
+
+def test_several_records_of_one_entry_draw_apart() -> None:
+    document = json.dumps([{"amount": 5} for _ in range(40)]).encode()
+    wires = Wires(tap(spec=HALF))
+    wires.say(READ)
+    wires.answer(streams(b"shop", [("1-0", document)]))
+    (entry,) = parse(wires.answered()).items[0].items[1].items
+    assert 8 < [record["amount"] for record in json.loads(entry.items[1].items[1].text)].count(None) < 32
 
 
 def test_as_the_whole_table_at_once() -> None:
@@ -289,6 +294,15 @@ def test_a_reply_that_was_half_through_when_the_tap_came_passes() -> None:
         assert _amounts(wires.answered()[len(reply) - n :]) == [500], n
 
 
+@pytest.mark.parametrize("stream", ["upstream", "downstream"])
+def test_the_rest_of_a_value_without_a_line_break_hides_nothing_behind_it(stream: str) -> None:
+    add = command(b"XADD", b"shop", b"*", b"e", _row(1))
+    wires = Wires(tap(stream), fresh=False)
+    wires.say(b"the rest of a", b" value", add)
+    wires.answer(b"the rest of a", b" value", streams(b"shop", _rows(1)))
+    assert (b'"amount":500' in (wires.said() if stream == "upstream" else wires.answered())) is True
+
+
 def test_a_command_that_was_half_through_when_the_tap_came_passes() -> None:
     add = command(b"XADD", b"shop", b"*", b"e", _row(1))
     for n in range(1, len(add)):
@@ -346,6 +360,18 @@ def test_at_dose_zero_every_byte_arrives_in_order(
 def test_junk_arrives_as_it_came(stream: str, junk: bytes, fresh: bool, data: st.DataObject) -> None:
     pieces = data.draw(cut(junk))
     assert _passed(tap(stream), pieces, pieces, fresh=fresh) == (junk, junk)
+
+
+@given(conversations, conversations, st.binary(max_size=20), st.booleans(), st.data())
+def test_talk_that_goes_wrong_arrives_as_it_came(
+    talk: tuple[bytes, bytes], more: tuple[bytes, bytes], junk: bytes, fresh: bool, data: st.DataObject
+) -> None:
+    said, answered = (
+        first[: data.draw(st.integers(0, len(first)))] + junk + then for first, then in zip(talk, more, strict=True)
+    )
+    for stream in ("upstream", "downstream"):
+        pieces = data.draw(cut(said)), data.draw(cut(answered))
+        assert _passed(tap(stream, NOTHING), *pieces, fresh=fresh) == (said, answered)
 
 
 @given(st.data())
