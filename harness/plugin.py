@@ -230,6 +230,13 @@ def foreseen(target: Target, point: Point, value: Json) -> None:
         require(point, value)
 
 
+def counted(target: Target, point: Point) -> dict[str, Json]:
+    """What the injector says that it affected by what stands at a point, where the target can tell: by an optional method
+    `counted(point)`. A receipt, to be compared with the witness; never a proof."""
+    count = getattr(target, "counted", None)
+    return {} if count is None else dict(count(point))
+
+
 class Driver(Protocol):
     """Makes Targets of one kind, and finds them again. `drill heal` and the reaper go through `attach` and `undo`."""
 

@@ -252,6 +252,13 @@ class ProxyClient:
             raise ProxyRefused(501, "this Toxiproxy doesn't count what its toxics affected")
         return Affected(connections=shown["affected"]["connections"], chunks=shown["affected"]["chunks"])
 
+    def counted(self, proxy: str, name: str, *, tap: bool = False) -> dict[str, int]:
+        """Ours only: all that a toxic or tap counts of what it affected; empty where a real Toxiproxy answers."""
+        place = _path("proxies", proxy, "taps" if tap else "toxics", name)
+        shown = self._call("GET", place + "?counters=1")
+        counts = shown.get("counters" if tap else "affected") or {}
+        return {key: value for key, value in counts.items() if isinstance(value, int)}
+
     # taps
 
     def add_tap(

@@ -39,11 +39,12 @@ from harness.history.events import (
     Failed,
     FaultHealed,
     FaultPrepared,
+    Note,
     ObservationDone,
     SnapshotTaken,
     UndoApplied,
 )
-from harness.plugin import Fault, Target
+from harness.plugin import Fault, Target, counted
 from harness.run.ledger import Healed, Ledger, Secured
 from harness.spec.plan import Plan
 
@@ -196,6 +197,7 @@ class Carrier:
         lock = self._locks[index]
         held = lock.acquire(timeout=limit_s / 2)
         try:
+            self._note_counts(index)
             began = now_ns()
             applied = [self._undo(undo) for undo in reversed(self.prepared[index].undos)]
             ended = now_ns()
@@ -209,6 +211,15 @@ class Carrier:
         return FaultHealed(
             t_ns=ended, res_ns=ended - began, command=command.id, fault=index, from_ns=began, undos=tuple(applied)
         )
+
+    def _note_counts(self, index: int) -> None:
+        """The injector's own counters, before they go with what is taken back: to be compared with the witness."""
+        for undo in self.prepared[index].undos:
+            with contextlib.suppress(Exception):  # whatever the counters throw, the undo must come
+                if counts := counted(self.target, undo.point):
+                    told = ", ".join(f"{key} {value}" for key, value in counts.items())
+                    words = f"fault {index}: the injector counted at {undo.point.where}: {told}"
+                    self.put(Note(t_ns=now_ns(), src="injector", text=words, data={"fault": index, **counts}))
 
     def _undo(self, undo: Undo) -> UndoApplied:
         try:

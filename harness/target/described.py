@@ -25,6 +25,8 @@ from harness.target.interpolate import fill, fill_url
 from harness.target.operations import Operations
 
 PROBE_S = 2.0
+COUNT_S = 0.5
+"""Counters are asked for just before an undo, which must not wait for them."""
 
 
 class DescribedTarget(ABC):
@@ -114,6 +116,14 @@ class DescribedTarget(ABC):
     def damage_mask(self, link: str, tap: str, *, after: int) -> tuple[list[tuple[str, list[str]]], int]:
         page = self.proxy_client().tap_mask(self.proxy_name(link), tap, after=after)
         return [(str(hit.id), list(hit.columns)) for hit in page.records if hit.id is not None], page.next
+
+    def counted(self, point: Point) -> dict[str, Json]:
+        """What the fault proxy says that a toxic or tap affected; nothing where something else holds the point."""
+        link, _, name = point.where.partition("/")
+        if point.kind not in (PointKind.TOXIC, PointKind.TAP) or link not in self._spec.links:
+            return {}
+        client = ProxyClient(self.proxy_client().address, timeout_s=COUNT_S)
+        return dict(client.counted(self.proxy_name(link), name, tap=point.kind is PointKind.TAP))
 
     def config(self, service: str) -> dict[str, Json]:
         """A service's settings."""

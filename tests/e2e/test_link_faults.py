@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from harness.contract.probe import ProbeAsk
-from harness.contract.undo import Json
+from harness.contract.undo import Json, Point, PointKind
 from harness.errors import EnvironmentProblem
-from harness.plugin import names
+from harness.plugin import counted, names
 from harness.spec.load import load_target
 from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
-from tests.e2e import biting
+from tests.e2e import biting, trouble
 from tests.e2e.test_toxiproxy_target import TARGET
 
 DRIVER = EmbeddedDriver()
@@ -57,3 +58,23 @@ def test_a_probe_tells_bytes_pieces_and_the_end(target: EmbeddedTarget) -> None:
     assert bulk.close_s is not None
     assert plain.headers["content-length"].isdigit()
     assert target.probe(biting.LINK).digest == plain.digest != bulk.digest
+
+
+def test_what_the_injector_counted_is_told_for_comparison(target: EmbeddedTarget) -> None:
+    toxic, tap = Point(PointKind.TOXIC, "front-store/fault-0"), Point(PointKind.TAP, "front-store/fault-1")
+    target.set(toxic, {"type": "latency", "attributes": {"latency": 1}})
+    target.set(tap, {"stream": "upstream", "status": 503})
+    assert target.probe(biting.LINK).status == 503
+    assert counted(target, toxic)["connections"] == 1
+    assert counted(target, tap)["messages_damaged"] == 1
+    assert counted(target, Point(PointKind.CPU, "store")) == {}
+    target.reset()
+
+
+def test_a_drill_keeps_the_injector_s_counts_beside_its_witness(state: None, tmp_path: Path) -> None:
+    path = trouble.scenario(tmp_path, "{fault: link.status, link: front-back, share: 0.5}", budget="3s")
+    with trouble.drill(tmp_path, path, instance="counted") as running:
+        noted = running.wait_for(lambda e: e["kind"] == "note" and e.get("src") == "injector", what="the counts")
+        running.end()
+    assert noted["data"]["fault"] == 0
+    assert noted["data"]["messages_damaged"] > 0
