@@ -166,7 +166,9 @@ def test_addresses_to_listen_at(server: Server, name: str, listen: str, shown: s
         pytest.skip("no IPv6 here")
     made = str(make(server, name, listen=listen)["listen"])
     assert made.startswith(shown)
-    assert 0 < int(made.removeprefix(shown)) < 65536
+    port = int(made.removeprefix(shown))
+    for host in {"127.0.0.1:": ["127.0.0.1"], "[::1]:": ["::1"], "[::]:": ["127.0.0.1", "::1"]}[shown]:
+        socket.create_connection((host, port), timeout=5).close()
 
 
 @pytest.mark.parametrize(
@@ -195,6 +197,20 @@ def test_a_port_in_use(server: Server, name: str, far: socket.socket) -> None:
     reply = server.ask("POST", "/proxies", {"name": name, "upstream": UP, "listen": f"localhost:{port}"})
     assert (reply.status, reply.error) == (500, f"listen tcp 127.0.0.1:{port}: bind: address already in use")
     assert server.ask("GET", f"/proxies/{name}").status == 404
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:{}", "0.0.0.0:{}", ":{}", "localhost:{}"])
+def test_a_port_that_another_proxy_has(server: Server, link: Link, name: str, listen: str) -> None:
+    where = listen.format(link.port)
+    reply = server.ask("POST", "/proxies", {"name": name, "upstream": UP, "listen": where})
+    assert reply.status == 500
+    assert reply.error.endswith(": bind: address already in use")
+    assert server.ask("GET", f"/proxies/{name}").status == 404
+
+
+def test_the_port_on_another_address_is_free(server: Server, link: Link, name: str) -> None:
+    listen = f"127.0.0.2:{link.port}"
+    assert make(server, name, listen=listen)["listen"] == listen
 
 
 @pytest.mark.difference("wildcard")
