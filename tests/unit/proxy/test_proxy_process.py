@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -60,22 +61,30 @@ def test_killed_its_peers_see_the_end(listener: socket.socket) -> None:
 
 
 def test_the_second_signal_ends_it_at_once(listener: socket.socket) -> None:
-    started = start_proxy()
-    link = link_of(started.api, listener)
-    near = link.connect()
+    patient = (
+        "import harness.proxy.__main__ as program; program.DRAIN_NS_MAX = 10**15; raise SystemExit(program.main())"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", patient, "-port", "0", "-json"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    api = json.loads(process.stdout.readline())["api"]
+    near = link_of(api, listener).connect()
     far, _ = listener.accept()
     # Nobody reads at the far end: what is held can't be given on, so that the first signal waits for its second.
     near.settimeout(0.3)
-    try:
+    with contextlib.suppress(TimeoutError):
         while True:
             near.send(bytes(1_000_000))
-    except TimeoutError:
-        pass
-    host, _, port = started.api.rpartition(":")
-    started.process.terminate()
+    host, _, port = api.rpartition(":")
+    process.terminate()
     until(lambda: refused(host, int(port)))
-    started.process.terminate()
-    assert started.process.wait(WAIT_S) == 0
+    assert process.poll() is None
+    process.terminate()
+    try:
+        assert process.wait(WAIT_S) == 0
+    finally:
+        process.kill()
     near.close()
     far.close()
 
