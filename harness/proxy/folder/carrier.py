@@ -93,9 +93,9 @@ class Carrier:
         if self._hand is not None:
             self._drop(self._hand)
         if clear:
-            self._passage.clear()
-        else:
-            self._passage.release()
+            with contextlib.suppress(OSError):  # somebody else put something there: it stays
+                self._passage.clear()
+        self._passage.release()
 
     def step(self, ask: Callable[[], Orders]) -> Step:
         """`ask` is for the orders of now, and is asked as late as can be: what was told before a file came counts."""

@@ -128,13 +128,12 @@ class Passage:
             self._lock = -1
 
     def clear(self) -> None:
-        """Removes the working directories, if they are empty, and gives the lock back."""
+        """Removes the working directories, if they are empty. Raises OSError where one isn't."""
         if self._lock >= 0 and not self.leftovers() and not os.listdir(self._ready):
             for folder in (self._copies, self._taken, self._ready):
                 os.rmdir(folder)
             os.unlink(os.path.join(self._work, b"lock"))
             os.rmdir(self._work)
-        self.release()
 
 
 def _sync(folder: bytes) -> None:

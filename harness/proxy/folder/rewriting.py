@@ -118,20 +118,24 @@ class Rewriting:
         if not body.strip():
             return body
         try:
-            parsed = self.form.parse(header + body, self.plan.wanted)
+            return self._written(body, header)
         except Unread as unread:
             if len(records) == 1:
                 self.count(unread.reason)
                 return body
             half = len(records) // 2
             return self._damaged(records[:half]) + self._damaged(records[half:])
-        if parsed.unread:
-            self.count("unread-line", parsed.unread)
-        try:
-            hits = self.damaging.hits(parsed.rows, parsed.ids)
         except Undamageable:
             self.count("not-damageable", len(records))
-            return body
+        except Exception:  # whatever is wrong with a body or a damage: the file must go on, and it is counted
+            self.count("failed", len(records))
+        return body
+
+    def _written(self, body: bytes, header: bytes) -> bytes:
+        parsed = self.form.parse(header + body, self.plan.wanted)
+        if parsed.unread:
+            self.count("unread-line", parsed.unread)
+        hits = self.damaging.hits(parsed.rows, parsed.ids)
         if not hits:
             return body
         text, written = parsed.write(hits)

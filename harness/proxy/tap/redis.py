@@ -114,6 +114,11 @@ class RedisTap:
         start_ns = time.perf_counter_ns()
         try:
             return rewrite(data)
+        except (
+            Exception
+        ):  # whatever is wrong with a value or a damage: the link's traffic must go on, and it is counted
+            self.pass_by("failed")
+            return data
         finally:
             self._pace.took(len(data), time.perf_counter_ns() - start_ns)
 
@@ -187,14 +192,19 @@ class RedisTap:
             home, n = rows[hit.row]
             by_home.setdefault(id(home), (home, []))[1].append(Hit(n, hit.id, hit.values))
         changes: Changes = []
+        done: list[Hit] = []
         for home, its in by_home.values():
             changed, written = home.write(its)
             changes += changed
             if values := sum(len(hit.values) for hit in its) - sum(len(hit.values) for hit in written):
                 self.passed["unwritable"] = self.passed.get("unwritable", 0) + values
-            self.damaging.wrote(written)
-        self.messages_damaged += bool(changes)
-        return with_replaced(data, changes) if changes else data
+            done += written
+        if not changes:
+            return data
+        damaged = with_replaced(data, changes)
+        self.damaging.wrote(done)
+        self.messages_damaged += 1
+        return damaged
 
     def _hits(self, rows: list[dict[str, object]], ids: list[object]) -> list[Hit]:
         """A batch at a time."""

@@ -41,6 +41,7 @@ class _RespStage:
 
     sink: Sink
     start: re.Pattern[bytes]
+    held = 0  # not to stop the reading: what is held waits for more, and has its own bound
 
     def __init__(self, tap: RedisTap, pipe: Host, scanner: CommandScanner | ReplyScanner) -> None:
         self._tap = tap
@@ -52,7 +53,7 @@ class _RespStage:
         self._raw = False
         self._hold = False
         self._parts: list[bytes] = []
-        self.held = 0
+        self._held = 0
         self._at = 0  # in what is being fed: where that begins which is neither held nor given on
         self._late: Cancellable | None = None
 
@@ -115,11 +116,11 @@ class _RespStage:
                 continue
             out.append(data[self._at : start])
             self._parts.append(data[start:at])
-            self.held += at - start
+            self._held += at - start
             self._at = at
             if self._scanner.between:
                 out.append(self._completed(b"".join(self._forget_held())))
-            elif self.held > self._tap.bounds.body_bytes:
+            elif self._held > self._tap.bounds.body_bytes:
                 self._hold = False
                 out += self._forget_held()
                 self._tap.pass_by("too-large")
@@ -133,14 +134,14 @@ class _RespStage:
 
     def _forget_held(self) -> list[bytes]:
         parts, self._parts = self._parts, []
-        self.held = 0
+        self._held = 0
         if self._late is not None:
             self._late.cancel()
             self._late = None
         return parts
 
     def _time(self) -> None:
-        if self.held and self._late is None:
+        if self._held and self._late is None:
             self._late = self._pipe.wake_at(self._pipe.now_ns() + self._tap.bounds.within_ms * MS, self._too_late)
 
     def _too_late(self) -> None:

@@ -161,6 +161,23 @@ def test_files_arrive_in_the_order_in_which_they_came(folder: Path) -> None:
     assert order == names
 
 
+def test_half_a_copy_of_nothing_is_cleaned_away(folder: Path) -> None:
+    made = carrier(folder)
+    (copies,) = (folder / "b").iterdir()
+    (copies / "x.csv").write_bytes(b"half")
+    made.close(clear=False)
+    carrier(folder).close(clear=True)
+    assert os.listdir(folder / "b") == []
+
+
+def test_what_somebody_else_put_into_a_working_directory_stays(folder: Path) -> None:
+    made = carrier(folder)
+    (folder / "a" / ".mldrill-folder" / "note").write_bytes(b"mine")
+    made.close(clear=True)
+    assert (folder / "a" / ".mldrill-folder" / "note").exists()
+    carrier(folder).close(clear=False)
+
+
 def test_a_second_link_on_the_same_directory_is_refused(folder: Path) -> None:
     first = carrier(folder)
     with pytest.raises(PassageError, match="another folder link"):

@@ -143,6 +143,16 @@ def test_a_consumer_that_waits_when_the_tap_comes(link: TestLink, direct: redis.
     assert counters(link)["passed"] == {}
 
 
+def test_a_reply_beyond_what_is_queued_without_a_tap(link: TestLink, direct: redis.Redis) -> None:
+    """Back-pressure must not stop the reading of what the tap waits for."""
+    document = {"id": "a", "amount": 5, "note": "x" * (6 << 20)}
+    direct.xadd("shop", {"e": json.dumps(document)})
+    add_tap(link, "downstream", body_bytes=16 << 20, within_ms=60_000)
+    with redis.Redis(port=link.port) as near:
+        ((_, fields),) = near.xrange("shop")
+    assert json.loads(fields[b"e"]) == document | {"amount": 500}
+
+
 def test_a_subscriber_gets_its_messages(link: TestLink, direct: redis.Redis) -> None:
     add_tap(link, "downstream")
     with redis.Redis(port=link.port) as near, near.pubsub() as subscriber:
