@@ -20,13 +20,16 @@ _ports = itertools.count(1)
 Ask = Callable[..., tuple[int, dict[str, object]]]
 
 
-def asker(*, compat: bool) -> Ask:
-    """The API without its server."""
-    loop = Loop()
-    links = Links(loop, 7, compat=compat)
+def links_of(*, compat: bool) -> Links:
+    links = Links(Loop(), 7, compat=compat)
     links.add(links.make("p", "127.0.0.1:0", "127.0.0.1:9"), start=False)
-    folders = Folders(loop)
-    api = Api(links, folders, Leases(loop, links, folders))
+    return links
+
+
+def asker(links: Links) -> Ask:
+    """The API without its server."""
+    folders = Folders(links.loop)
+    api = Api(links, folders, Leases(links.loop, links, folders))
 
     def ask(method: str, path: str, body: object = None, **query: str) -> tuple[int, dict[str, object]]:
         answer = api.answer(method, "/proxies/p/toxics" + path, query, json.dumps(body).encode())
@@ -37,12 +40,12 @@ def asker(*, compat: bool) -> Ask:
 
 @pytest.fixture
 def ask() -> Ask:
-    return asker(compat=False)
+    return asker(links_of(compat=False))
 
 
 @pytest.fixture
 def compat() -> Ask:
-    return asker(compat=True)
+    return asker(links_of(compat=True))
 
 
 def make(ask: Ask, kind: str, *, per: str | None = None, toxicity: object = 1, **attributes: object) -> tuple[int, str]:
@@ -175,3 +178,10 @@ def test_compat_takes_nothing_that_hangs_or_kills(compat: Ask, kind: str, attrib
 
 def test_compat_takes_no_toxicity_that_is_no_32_bit_number(compat: Ask) -> None:
     assert make(compat, "latency", toxicity=1e60)[0] == 400
+
+
+@pytest.mark.parametrize("compat", [False, True])
+def test_a_toxic_knows_of_the_switch(compat: bool) -> None:
+    links = links_of(compat=compat)
+    assert asker(links)("POST", "", {"name": "t", "type": "timeout"})[0] == 200
+    assert links.get("p").toxic("t").compat is compat

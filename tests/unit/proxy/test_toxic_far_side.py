@@ -240,7 +240,7 @@ def test_latency_per_request_hits_whole_messages_and_keeps_them(
     connection.close()
     shown = affected(link, "latency")
     assert (shown["connections"], shown["unframed"]) == (1, 0)
-    assert 3 <= shown["requests"] <= 13
+    assert 1 <= shown["requests"] <= 15
     assert slow >= shown["requests"], "each that was hit was seen to be late"
 
 

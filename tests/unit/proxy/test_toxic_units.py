@@ -13,7 +13,7 @@ from harness.proxy.stage import Mark
 from harness.proxy.toxic import Per
 from harness.proxy.toxic.parts import units
 from harness.proxy.toxic.parts.base import NO_UNIT
-from tests.unit.proxy.clocked import piped, toxic
+from tests.unit.proxy.clocked import ClockedPipe, piped, toxic
 
 MS = 1_000_000
 
@@ -212,3 +212,38 @@ def test_a_record_that_comes_in_parts_stalls_once() -> None:
         pipe.feed(part)
     pipe.run()
     assert pipe.out[-1][0] == 50 * MS
+
+
+def test_a_close_waits_a_second_at_most_for_what_came_before_it() -> None:
+    fatal = toxic("timeout", per=Per.RECORD, toxicity=0.2, timeout=5)
+    pipe = piped(fatal, toxic("latency", latency=3_600_000))
+    for n in range(50):
+        pipe.feed(b"%d\n" % n)
+    pipe.run(1_004 * MS)
+    assert not pipe.closed
+    pipe.run(1_005 * MS)
+    assert pipe.closed
+
+
+def test_the_beginning_of_a_head_is_not_kept_when_the_stream_ends() -> None:
+    slow = toxic("latency", per=Per.REQUEST, latency=10)
+    slow.stream = "upstream"
+    pipe = piped(slow)
+    pipe.feed(REQUESTS[0] + b"GET /never HTTP/1.1\r\nHo")
+    pipe.feed(Mark.END)
+    pipe.run()
+    assert pipe.data == REQUESTS[0] + b"GET /never HTTP/1.1\r\nHo"
+    assert pipe.out[-1][1] is Mark.END
+
+
+def test_methods_of_requests_are_forgotten_with_their_connection() -> None:
+    slow = toxic("latency", per=Per.REQUEST)
+    watcher = slow.watcher("upstream")
+    assert watcher is not None
+    assert slow.watcher("downstream") is None
+    stages = [watcher.stage(ClockedPipe(ordinal=ordinal)) for ordinal in range(3)]
+    assert slow.asked.keys() == {0, 1, 2}
+    stages[0].close()
+    stages[1].sink = list[object]().append
+    stages[1].detach()
+    assert slow.asked.keys() == {2}
