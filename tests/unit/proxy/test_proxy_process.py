@@ -208,6 +208,24 @@ def test_a_byte_now_and_then_does_not_keep_a_client(served: tuple[str, int]) -> 
         until(gone)
 
 
+def test_bodies_are_bounded_together_too(served: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "BODIES_BYTES_MAX", 1_000)
+
+    def begun(sent: int) -> socket.socket:
+        sock = socket.create_connection(served, timeout=WAIT_S)
+        sock.sendall(b"POST /populate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\n" + b" " * sent)
+        return sock
+
+    with begun(898) as first:
+        with begun(500) as second:
+            assert second.recv(12) == b"HTTP/1.1 503"
+        first.sendall(b"[]")
+        assert first.recv(12) == b"HTTP/1.1 201"
+        with begun(898) as third:
+            third.sendall(b"[]")
+            assert third.recv(12) == b"HTTP/1.1 201"
+
+
 def test_with_too_many_clients_the_one_that_was_quiet_longest_goes(served: tuple[str, int]) -> None:
     request = b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with socket.create_connection(served, timeout=WAIT_S) as busy:
