@@ -40,11 +40,13 @@ class ProxyProcess:
             self.process.kill()
 
 
-def start_proxy(*, config: Path | None = None, seed: int = 7) -> ProxyProcess:
+def start_proxy(*, config: Path | None = None, seed: int = 7, descriptors: int | None = None) -> ProxyProcess:
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "harness.proxy", "--port", "0", "--seed", str(seed), "--ready-fd", str(writer)]
     if config is not None:
         command += ["--config", str(config)]
+    if descriptors is not None:
+        command = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(descriptors), *command]
     process = subprocess.Popen(command, pass_fds=[writer], stdin=subprocess.DEVNULL)
     os.close(writer)
     with os.fdopen(reader) as ready:
