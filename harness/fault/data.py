@@ -27,6 +27,9 @@ LEAST = 5
 SILENT_S = 3.0
 """After so long without a record to compare, what was seen before says nothing of now."""
 PENDING_MAX = 4000
+FORMATS = ("auto", "json", "ndjson", "csv", "oip")
+OF_HTTP, OF_REDIS = {"path": "", "format": "auto"}, {"keys": "*", "field": ""}
+"""What means something only where the link carries that, and its default."""
 ROUNDED = 0.011
 """Amounts may be rounded to cents on their way."""
 
@@ -41,7 +44,20 @@ def _arguments(*own: ArgumentDeclaration) -> tuple[ArgumentDeclaration, ...]:
             "record", "string", default="$", help="where the records are in a message, such as $.entries[*]"
         ),
         ArgumentDeclaration("id", "string", default="id", help="the field that holds a record's id"),
-        ArgumentDeclaration("path", "string", default="", help="damages only messages to this path; empty: all"),
+        ArgumentDeclaration(
+            "carries", "string", default="http", choices=("http", "redis"), help="HTTP messages, or Redis streams"
+        ),
+        ArgumentDeclaration("path", "string", default="", help="http: only messages to this path; empty: all"),
+        ArgumentDeclaration(
+            "format", "string", default="auto", choices=FORMATS, help="http: of the bodies; auto: by their media type"
+        ),
+        ArgumentDeclaration("keys", "string", default="*", help="redis: only streams of these names, * for anything"),
+        ArgumentDeclaration(
+            "field",
+            "string",
+            default="",
+            help="redis: the entry's field that holds JSON; empty: the entry's own fields",
+        ),
         ArgumentDeclaration(
             "stream", "string", default="upstream", choices=("upstream", "downstream"), help="requests or responses"
         ),
@@ -67,6 +83,7 @@ class Tapped:
         """Raises `UsageError` where the damage would change nothing, or the link has no taps."""
         way = linked.way(fault, inventory, linked.TAP)
         self.check(fault.arguments)
+        _check_carried(fault.arguments)
         return msgspec.structs.replace(
             fault,
             way=msgspec.UNSET if way is None else way.by,
@@ -83,7 +100,7 @@ class Tapped:
         arguments = fault.arguments
         tap = {
             "stream": arguments["stream"],
-            "match": {"method": "", "path": arguments["path"]},
+            **_carried(arguments),
             "record": arguments["record"],
             "id": arguments["id"],
             "corrupt": {
@@ -120,6 +137,22 @@ class Tapped:
     ) -> tuple[list[tuple[str, list[str]]], int]:
         """The tap's mask."""
         return target.damage_mask(fault.arguments["link"], _tap(fault), after=after)
+
+
+def _carried(arguments: Mapping[str, Json]) -> dict[str, Json]:
+    """Which messages of the link are tapped."""
+    if arguments["carries"] == "redis":
+        return {"kind": "redis", "keys": arguments["keys"], "field": arguments["field"]}
+    return {"match": {"method": "", "path": arguments["path"]}, "format": arguments["format"]}
+
+
+def _check_carried(arguments: Mapping[str, Json]) -> None:
+    carries = arguments["carries"]
+    for name, default in (OF_HTTP if carries == "redis" else OF_REDIS).items():
+        if arguments[name] != default:
+            raise UsageError(f"{name}: means nothing on a link that carries {carries}; leave it out")
+    if carries == "redis" and arguments["record"] != "$" and not arguments["field"]:
+        raise UsageError("record: a path needs `field`, the entry's field that holds the JSON")
 
 
 def _tap(fault: PlannedFault) -> str:

@@ -66,7 +66,7 @@ def _steady(fault: PlannedFault, probes: Sequence[ProbeReading]) -> dict[str, Js
             f"link '{fault.arguments['link']}': its probe is answered otherwise each time, so damage can't be told",
             hint="links.NAME.probe in target.yaml: a path with an answer that is always the same",
         )
-    return {"answer": first, "shows": _shows(min(one.received for one in probes), fault.arguments["rate"])}
+    return {"answer": first, "received": min(one.received for one in probes)}
 
 
 def _settled(facts: Mapping[str, Json], probe: ProbeReading, memory: dict[str, Any]) -> Mapping[str, Json]:
@@ -87,7 +87,7 @@ def _damaged(_: PlannedFault, facts: Mapping[str, Json], probe: ProbeReading) ->
 
 def _share(fault: PlannedFault, facts: Mapping[str, Json]) -> float:
     """Of the answers that are seen to be damaged, at least."""
-    return float(fault.arguments["share"] * facts["shows"]) if facts else SHOWS_MIN
+    return float(fault.arguments["share"] * _shows(facts["received"], fault.arguments["rate"]))
 
 
 CORRUPT = Probed(
@@ -116,5 +116,6 @@ CORRUPT = Probed(
     facts=_steady,
     settles=_settled,
     share=_share,
+    reckons=_steady_bytes,
     every_s=linked.OFTEN_S,
 )

@@ -192,7 +192,7 @@ def _stall(fault: PlannedFault, inventory: Inventory) -> str:
 
 
 def _share(fault: PlannedFault, facts: Mapping[str, Json]) -> float:
-    return _hit(fault, _carried(fault, facts)) if facts else linked.SHOWS_MIN
+    return _hit(fault, _carried(fault, facts))
 
 
 def _stood(fault: PlannedFault, facts: Mapping[str, Json], probe: ProbeReading) -> bool | None:

@@ -174,7 +174,8 @@ Looks = Callable[[PlannedFault, Facts, ProbeReading], bool | None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
     """A fault of a link that shows in what probes get. `facts` come from probes of before; `plans` refuses and gives the label;
-    `settles` gives the facts anew where what is normal may have changed since.
+    `settles` gives the facts anew where what is normal may have changed since; `share` of the probes that must be hit goes by
+    the bytes that they had (`received`), of which `reckons` says for planning how many there are for sure.
 
     `plain`: times of answers are enough, so that any caller can tell. `twice`: one hit may be the machine's own hiccup, so it
     takes two in a row (or, of a share, two among those remembered).
@@ -191,6 +192,7 @@ class Probed:
     }
     settles: Callable[[Facts, ProbeReading, dict[str, Any]], Facts] = lambda facts, _, __: facts
     share: Callable[[PlannedFault, Facts], float] = lambda fault, _: float(fault.arguments.get("share", 1.0))
+    reckons: Callable[[PlannedFault, Inventory], int] = bytes_of
     plain: bool = False
     twice: bool = False
     every_s: float = WITNESS_EVERY_S
@@ -199,13 +201,14 @@ class Probed:
         """Raises `UsageError` for what the link can't have, and for doses that the witness couldn't see."""
         found = way(fault, inventory, *self.needs(fault))
         label = f"{fault.arguments['link']} {self.plans(fault, inventory)}"
-        gathered = sampled.needed(self.share(fault, {}), least=1)
+        share = self.share(fault, {"received": self.reckons(fault, inventory)})
+        gathered = sampled.needed(share, least=1)
         looks_each = max(1, self.ask(fault).requests)
         every_s = self.every_s
         gathering_s = every_s * (times_to_look(gathered, looks_each) - 1)
         if gathering_s > GATHERING_S_MAX:
             raise UsageError(
-                f"share: {self.share(fault, {}):g} is too small: the witness would take {gathering_s:.0f} s to show that it is"
+                f"share: {share:g} is too small: the witness would take {gathering_s:.0f} s to show that it is"
                 f" gone, and {GATHERING_S_MAX:g} s are what a cleanup has"
             )
         return msgspec.structs.replace(

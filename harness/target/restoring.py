@@ -75,9 +75,19 @@ WHOLE_MESSAGES = ("status", "delay_ms", "headers")
 
 
 def _tap(value: Any) -> dict[str, Any]:
+    common = {
+        "stream": value.get("stream", "downstream"),
+        "record": value.get("record", "$"),
+        "id": value.get("id", "id"),
+    }
+    if value.get("kind", "http") == "redis":
+        places = {"kind": "redis", "keys": value.get("keys", "*"), "field": value.get("field", "")}
+        commands = value.get("commands") or (["XADD"] if common["stream"] == "upstream" else [])
+        sent = {"commands": list(commands)} if common["stream"] == "upstream" else {}
+        return {**common, **places, **sent, "corrupt": value.get("corrupt")}
     match = value.get("match") or {}
     where = {
-        "stream": value.get("stream", "downstream"),
+        "stream": common["stream"],
         "match": {
             "method": match.get("method", value.get("method", "")),
             "path": match.get("path", value.get("path", "")),
@@ -85,11 +95,6 @@ def _tap(value: Any) -> dict[str, Any]:
     }
     does = next((key for key in WHOLE_MESSAGES if value.get(key) is not None), None)
     if does is None:
-        return {
-            **where,
-            "record": value.get("record", "$"),
-            "id": value.get("id", "id"),
-            "corrupt": value.get("corrupt"),
-        }
+        return {**common, **where, "format": value.get("format", "auto"), "corrupt": value.get("corrupt")}
     more = {"jitter_ms": value.get("jitter_ms", 0)} if does == "delay_ms" else {}
     return {**where, "share": float(value.get("share", 1.0)), does: value[does], **more}

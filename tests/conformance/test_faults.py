@@ -29,6 +29,7 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
     "data.null": [
         {"link": "merchants", "column": "amount"},
         {"link": "merchants", "column": "amount", "dose": 0.1},
+        {"link": "merchants", "column": "amount", "carries": "redis", "keys": "tx*", "field": "payload"},
     ],
     "link.latency": [
         {"link": "gateway-features", "latency": 0.3},
