@@ -188,6 +188,18 @@ def test_what_nobody_tells_is_no_baseline(target: StubTarget) -> None:
     assert fault.prepare(plan, told).undos
 
 
+def test_what_nobody_tells_any_more_is_no_effect(target: StubTarget) -> None:
+    untold = ProbeReading(answered=True, seconds=0.01)
+    assert effects("link.headers", {"header": "Server"}, target, untold, untold) == [Effect.UNKNOWN] * 2
+
+
+def test_another_status_than_before_and_than_was_injected_tells_neither(target: StubTarget) -> None:
+    other = msgspec.structs.replace(sound(target), status=500)
+    injected = msgspec.structs.replace(sound(target), status=503)
+    assert effects("link.status", {}, target, other, sound(target)) == [Effect.UNKNOWN, Effect.ABSENT]
+    assert effects("link.status", {}, target, injected) == [Effect.PRESENT]
+
+
 def test_a_status_that_is_there_already_is_no_fault(target: StubTarget) -> None:
     fault, plan = load("fault", "link.status"), planned("link.status", {"status": 200})
     with pytest.raises(EnvironmentProblem, match="answered 200 already"):

@@ -76,12 +76,25 @@ def test_it_goes_with_its_lease(points: LinkPoints, client: ProxyClient, kind: P
     assert points.get(place(kind)) == before
 
 
-def test_a_tap_that_somebody_changed_is_a_repair(points: LinkPoints) -> None:
-    injected: Json = {"status": 503, "share": 0.25}
-    points.set(place(PointKind.TAP), {"status": 503, "share": 0.5})
-    undo = Undo(driver="stub", instance="x", point=place(PointKind.TAP), injected=injected, restore=None)
+LATE: Json = {"type": "latency", "attributes": {"latency": 1}, "toxicity": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("kind", "injected", "changed"),
+    [
+        (PointKind.TAP, {"status": 503, "share": 0.25}, {"status": 503, "share": 0.5}),
+        (PointKind.TAP, {"corrupt": CORRUPT}, {"corrupt": CORRUPT, "format": "csv"}),
+        (PointKind.TAP, {"corrupt": CORRUPT, "kind": "redis"}, {"corrupt": CORRUPT, "kind": "redis", "keys": "a*"}),
+        (PointKind.TOXIC, LATE | {"per": "request"}, LATE),
+    ],
+)
+def test_what_somebody_changed_is_a_repair(points: LinkPoints, kind: PointKind, injected: Json, changed: Json) -> None:
+    points.set(place(kind), changed)
+    standing = points.get(place(kind))
+    undo = Undo(driver="stub", instance="x", point=place(kind), injected=injected, restore=None)
     assert restoring.restore(undo, get=points.get, set=points.set) is UndoOutcome.REPAIRED
-    assert points.get(place(PointKind.TAP))["share"] == 0.5
+    assert standing is not None
+    assert points.get(place(kind)) == standing
 
 
 @pytest.fixture
