@@ -33,8 +33,11 @@ class MaskLog:
         if other.dropped:
             self._records.clear()
             self.dropped = self.written = self.written + other.dropped
-        for record in other._records:
-            self.write(*record)
+        self._records.extend(other._records)
+        self.written += len(other._records)
+        for _ in range(len(self._records) - self._records_max):
+            self._records.popleft()
+            self.dropped += 1
 
     def page(self, after: int, limit: int) -> dict[str, object]:
         """Records written behind the cursor `after` (0: from the beginning), oldest first."""
