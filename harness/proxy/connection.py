@@ -317,14 +317,16 @@ class Connection:
 
     def start(self) -> None:
         """Both ends are connected: let it flow."""
-        self.chain()
+        self.chain(self.link.owners("upstream"), self.link.owners("downstream"))
         self.fresh = False
         self.refresh()
 
-    def chain(self) -> None:
-        self.up.set_chain(self.link.owners("upstream"))
-        if not self.closed:
-            self.down.set_chain(self.link.owners("downstream"))
+    def chain(self, up: Sequence[Owner], down: Sequence[Owner]) -> None:
+        """Where none stood and none is to stand, nothing is done: an open connection costs an addition little."""
+        if up or self.up.stages:
+            self.up.set_chain(up)
+        if (down or self.down.stages) and not self.closed:
+            self.down.set_chain(down)
 
     def refresh(self) -> None:
         if not self.closed:

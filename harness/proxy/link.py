@@ -236,8 +236,9 @@ class Link:
         return owners
 
     def _rechain(self) -> None:
+        up, down = self.owners("upstream"), self.owners("downstream")
         for connection in list(self.connections):
-            connection.chain()
+            connection.chain(up, down)
             connection.refresh()
 
     def toxic(self, name: str) -> Toxic:

@@ -99,6 +99,10 @@ class Bench:
         )
 
     @property
+    def api_port(self) -> int:
+        return int(self.api.rpartition(":")[2])
+
+    @property
     def pss_mb(self) -> float:
         rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
         return int(rollup.split("Pss:")[1].split()[0]) / 1024
@@ -166,25 +170,28 @@ def latency(bench: Bench) -> Figures:
     return {"late_p50": late["p50_us"] / 1e3 - 100, "late_p99": late["p99_us"] / 1e3 - 100}
 
 
+@contextlib.contextmanager
+def held(bench: Bench, count: int) -> Iterator[None]:
+    """So many idle connections through the link."""
+    holder = bench.started("idle", bench.through.echo, count)
+    assert holder.stdout is not None
+    if not holder.stdout.readline():
+        raise RuntimeError(f"{count} connections could not be opened")
+    yield
+    holder.communicate(timeout=CLIENT_S_MAX)
+
+
 def adding(bench: Bench) -> Figures:
-    port = int(bench.api.rpartition(":")[2])
-    held = bench.started("idle", bench.through.echo, 8)
-    assert held.stdout is not None
-    held.stdout.readline()
-    added = bench.client("toxic", port, "echo", 60)
-    held.communicate(timeout=CLIENT_S_MAX)
+    with held(bench, 8):
+        added = bench.client("toxic", bench.api_port, "echo", 60)
     return {"add_p50": added["p50_us"] / 1e3}
 
 
 def idle(bench: Bench) -> Figures:
-    held = bench.started("idle", bench.through.echo, IDLE_CONNECTIONS)
-    assert held.stdout is not None
-    told = held.stdout.readline()
-    if not told:
-        raise RuntimeError(f"{IDLE_CONNECTIONS} connections could not be opened")
-    memory = bench.pss_mb
-    held.communicate(timeout=CLIENT_S_MAX)
-    return {"idle_mb": memory}
+    with held(bench, IDLE_CONNECTIONS):
+        memory = bench.pss_mb
+        added = bench.client("toxic", bench.api_port, "echo", 10)
+    return {"idle_mb": memory, "add_idle": added["p50_us"] / 1e3}
 
 
 def steady(bench: Bench) -> Figures:

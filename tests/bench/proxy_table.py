@@ -52,6 +52,7 @@ ROWS = (
     Row("ping_p50", "ping beside 50 bulk connections, p50, ms", ""),
     Row("ping_p99", "ping beside 50 bulk connections, p99, ms", "at most 10", below(10.0)),
     Row("add_p50", "adding a toxic, p50, ms", "at most 1.6", below(1.6)),
+    Row("add_idle", "adding a toxic beside 2,000 idle connections, p50, ms", ""),
     Row("idle_mb", "memory (Pss) with 2,000 idle connections, MB", "at most 40", below(40.0), digits=1),
     Row("cpu_us", "CPU per request at 1,700 requests/s, us", "not more than Toxiproxy's", at_most(1.0), digits=1),
     Row("tap_ms", "added by a JSON tap, 50 records a batch, p50, ms", "at most 1", below(1.0)),
