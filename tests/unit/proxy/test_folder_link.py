@@ -157,6 +157,22 @@ def test_a_tap_damages_and_tells_which(make: Callable[..., Drop]) -> None:
     assert drop.call("GET", "/taps/tap/mask")["next"] == 3
 
 
+def test_records_without_ids_are_counted_through_the_files(make: Callable[..., Drop]) -> None:
+    half = {"type": "missing", "columns": ["amount"], "dose": 0.5, "seed": 3}
+    results: list[bytes] = []
+    for sizes in ((60,), (25, 35)):
+        drop = make()
+        drop.tap(corrupt=half)
+        got = b""
+        for n, size in enumerate(sizes):
+            drop.put(f"{n}.csv", b"amount\n" + b"5\n" * size)
+            drop.wait(b"%d.csv" % n)
+            got += (drop.target / f"{n}.csv").read_bytes().removeprefix(b"amount\n")
+        results.append(got)
+    assert results[0] == results[1]
+    assert 15 < results[0].count(b"5") < 45
+
+
 def test_a_lease_lifts_the_tap_and_the_pause_and_never_the_link(make: Callable[..., Drop]) -> None:
     drop = make()
     for lease in ("one", "two"):
