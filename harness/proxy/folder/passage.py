@@ -79,6 +79,15 @@ class Passage:
         os.makedirs(self._copies, mode=_MODE, exist_ok=True)
         for name in ready:
             self._finish(name)
+        for name in self.leftovers():
+            if self.has(name) and os.path.samestat(
+                os.lstat(self.taken(name)), os.lstat(os.path.join(self._source, name))
+            ):
+                os.unlink(self.taken(name))  # it was being given back
+        self._clean()
+
+    def _clean(self) -> None:
+        """Half copies, while nothing is ready."""
         for name in os.listdir(self._copies):
             os.unlink(self.copy(name))
 
@@ -128,8 +137,15 @@ class Passage:
             self._lock = -1
 
     def clear(self) -> None:
-        """Removes the working directories, if they are empty. Raises OSError where one isn't."""
+        """Gives back what was taken and can't be delivered, and removes the working directories, if they are empty.
+
+        Raises OSError where one isn't, or where the producer has used a name again: then it stays taken.
+        """
+        for name in self.leftovers() if self._lock >= 0 else ():
+            os.link(self.taken(name), os.path.join(self._source, name))  # a rename could replace the producer's new one
+            os.unlink(self.taken(name))
         if self._lock >= 0 and not self.leftovers() and not os.listdir(self._ready):
+            self._clean()
             for folder in (self._copies, self._taken, self._ready):
                 os.rmdir(folder)
             os.unlink(os.path.join(self._work, b"lock"))

@@ -22,7 +22,7 @@ from harness.proxy.tap.formats import FORMATS, Wanted
 
 CALLS = (
     *("rename", "unlink", "open", "close", "read", "write", "fsync", "fstat", "fchmod", "utime"),
-    *("listdir", "makedirs", "scandir", "pwrite", "pread", "rmdir"),
+    *("link", "listdir", "makedirs", "scandir", "pwrite", "pread", "rmdir"),
 )
 ROWS = 3000
 BODY = b"id,amount\n" + b"".join(b"%d,5\n" % n for n in range(ROWS))
@@ -159,6 +159,49 @@ def test_files_arrive_in_the_order_in_which_they_came(folder: Path) -> None:
         made.step(lambda: orders)
         order += {path.name for path in (folder / "b").iterdir() if path.is_file()} - set(order)
     assert order == names
+
+
+def test_what_cannot_be_delivered_is_given_back_when_the_link_goes(folder: Path) -> None:
+    made = carrier(folder)
+    (folder / "a" / "x.csv").write_bytes(BODY)
+    made.step(lambda: Orders((PLAN,), begin=True))
+    assert os.listdir(folder / "a") == [".mldrill-folder"]
+    made.close(clear=True)
+    assert (folder / "a" / "x.csv").read_bytes() == BODY
+    assert (os.listdir(folder / "a"), os.listdir(folder / "b")) == (["x.csv"], [])
+
+
+def test_a_name_that_the_producer_used_again_is_not_replaced(folder: Path) -> None:
+    made = carrier(folder)
+    (folder / "a" / "x.csv").write_bytes(BODY)
+    made.step(lambda: Orders((PLAN,), begin=True))
+    (folder / "a" / "x.csv").write_bytes(OTHER)
+    made.close(clear=True)
+    assert (folder / "a" / "x.csv").read_bytes() == OTHER
+    assert (folder / "a" / ".mldrill-folder" / "taken" / "x.csv").read_bytes() == BODY
+
+
+def test_a_kill_while_a_file_is_given_back_doubles_nothing(tmp_path: Path) -> None:
+    for number in range(CALLS_MAX):
+        folder = tmp_path / str(number)
+        for name in ("a", "b"):
+            (folder / name).mkdir(parents=True)
+        (folder / "a" / "x.csv").write_bytes(BODY)
+        made = carrier(folder)
+        made.step(lambda: Orders((PLAN,), begin=True))
+
+        def give_back(made: Carrier = made) -> None:
+            made.close(clear=True)
+
+        killed = killed_before(number, give_back)
+        made.close(clear=False)
+        again = carrier(folder)
+        delivered = sum(step.delivered for step in run(again, PLAN))
+        assert (delivered, (folder / "b" / "x.csv").read_bytes()) == (1, DAMAGED)
+        if not killed:
+            assert number > 8
+            return
+    raise AssertionError("it was killed each time")
 
 
 def test_half_a_copy_of_nothing_is_cleaned_away(folder: Path) -> None:
