@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 BROWSER = "User agent not allowed\n"
 _FOUR = re.compile(r"\d{1,3}(\.\d{1,3}){3}")
+_NAME = re.compile(r"[a-z0-9_.:%-]+")
 _SITES = ("", "none", "same-origin")
 
 
@@ -41,6 +42,8 @@ class Guard:
         return ""
 
     def _ours(self, name: str) -> bool:
+        if not _NAME.fullmatch(name):
+            return False
         return ":" in name or "." not in name or _FOUR.fullmatch(name) is not None or name in self.hosts
 
 

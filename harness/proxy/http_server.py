@@ -19,6 +19,7 @@ import time
 import traceback
 from base64 import b32hexencode
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import httptools
@@ -38,6 +39,7 @@ ACCEPT_PAUSE_NS = 100_000_000
 CLIENTS_MAX = 256
 RECV_BYTES = 64 << 10
 TEXT = "text/plain; charset=utf-8"
+URL_SIGNS = "/:@!$&'()*+,;=?%~-._"
 NOT_HTTP = Answer(400, text="400 Bad Request")
 
 _ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
@@ -205,7 +207,10 @@ class HttpClient:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        key = name.decode("latin-1").lower()
+        if key == "host" and key in self._headers:
+            raise ValueError("two hosts")  # of which the guard would see one only
+        self._headers[key] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self._in_body = True
@@ -255,7 +260,7 @@ class HttpClient:
         method = self._parser.get_method().decode("latin-1")
         found = self._server.api.find(method, path)
         if isinstance(found, Answer):
-            self._send(found, close=close)
+            self._send(replace(found, location=f"{found.location}?{query}") if query else found, close=close)
         elif browser(self._headers):
             self._send(Answer(403, text=BROWSER), close=close, called=True)
         else:
@@ -300,15 +305,18 @@ class HttpClient:
         if called:
             headers.append(f"X-Toxiproxy-Request-Id: {_request_id()}")
         if answer.location:
-            headers.append(f"Location: {_header(answer.location)}")
+            headers.append(f"Location: {quote(answer.location, safe=URL_SIGNS)}")
         headers.append(time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT", time.gmtime()))
         head_only = self._parser.get_method() == b"HEAD"
         if answer.status != 204 and (body or not head_only):
             headers.append(f"Content-Length: {len(body)}")
+        version = "1.0" if self._parser.get_http_version() == "1.0" else "1.1"
         if close:
             headers.append("Connection: close")
             self._ending = True
-        head = "\r\n".join([f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}", *headers, "", ""])
+        elif version == "1.0":
+            headers.append("Connection: keep-alive")
+        head = "\r\n".join([f"HTTP/{version} {answer.status} {_REASONS[answer.status]}", *headers, "", ""])
         self._out += head.encode("latin-1") + (b"" if head_only else body)
 
     def _flush(self) -> None:
@@ -366,8 +374,6 @@ def _target(url: str) -> str:
     if url.startswith("/"):
         return url
     parts = urlsplit(url)
+    if not parts.scheme:
+        raise ValueError("neither a path nor a whole address")
     return f"{parts.path or '/'}?{parts.query}"
-
-
-def _header(text: str) -> str:
-    return quote(text, safe="/:@!$&'()*+,;=~-._")

@@ -65,6 +65,13 @@ def test_methods_that_are_none(server: Server, method: str, path: str) -> None:
     assert "allow" not in reply.headers
 
 
+@pytest.mark.parametrize(("line", "status"), [("FOO /version", 405), ("get /version", 405), ("OPTIONS *", 200)])
+@pytest.mark.difference("methods")
+def test_methods_that_nobody_knows(server: Server, line: str, status: int) -> None:
+    got = server.raw(f"{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    assert got.startswith(b"HTTP/1.1 400 " if server.ours else b"HTTP/1.1 %d " % status)
+
+
 @pytest.mark.parametrize(
     ("path", "clean"),
     [
@@ -73,6 +80,7 @@ def test_methods_that_are_none(server: Server, method: str, path: str) -> None:
         ("/proxies//a", "/proxies/a"),
         ("/proxies/.", "/proxies"),
         ("/proxies/%2E", "/proxies"),
+        ("//version?a=b&c", "/version?a=b&c"),
     ],
 )
 def test_paths_that_are_tidied(server: Server, path: str, clean: str) -> None:
@@ -112,6 +120,20 @@ def test_a_connection_is_kept(server: Server) -> None:
     connection.close()
 
 
+def test_older_http_is_answered_in_its_own_version(server: Server) -> None:
+    kept = b"GET /version HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+    got = server.raw(kept + b"GET /version HTTP/1.0\r\n\r\n")
+    first, _, second = got.partition(b"}\n")
+    assert first.startswith(b"HTTP/1.0 200 ")
+    assert b"Connection: keep-alive\r\n" in first
+    assert second.startswith(b"HTTP/1.0 200 ")
+
+
+def test_an_address_may_be_whole(server: Server) -> None:
+    sent = b"GET http://localhost/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert server.raw(sent).startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_body_may_come_in_chunks_and_requests_in_a_row(server: Server) -> None:
     chunked = (
         b"POST /populate HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n1\r\n]\r\n0\r\n\r\n"
@@ -128,6 +150,8 @@ def test_a_body_may_come_in_chunks_and_requests_in_a_row(server: Server) -> None
         b"\x16\x03\x01\x02\x00 no HTTP\r\n\r\n",
         b"GET /version HTTP/1.1\r\n\r\n",
         b"GET /proxies/%zz HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET version HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /version HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     ],
 )
 def test_junk_is_answered_and_harms_nothing(server: Server, sent: bytes) -> None:
