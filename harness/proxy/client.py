@@ -11,6 +11,7 @@ libraries are loaded at the first call.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -198,6 +199,23 @@ class ProxyClient:
         if lease:
             body["lease"] = lease
         return _proxy(self._call("POST", _path("proxies", proxy), body))
+
+    def knows(self, name: str) -> bool | None:
+        """Whether such a proxy stands there. False also where nobody listens at all: a proxy that has died has forgotten all.
+        None where it can't be told."""
+        try:
+            return name in self.proxies()
+        except ProxyUnreachable:
+            return None if self._listens() else False
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection((self._host, self._port), timeout=self._timeout_s).close()
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            pass  # it may be slow, or far: that says nothing of what stands there
+        return True
 
     def delete_proxy(self, name: str) -> None:
         """Its connections are closed. One that is gone is no error."""

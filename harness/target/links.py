@@ -58,6 +58,12 @@ class LinkPoints:
             case _:
                 self._set_link(self._name(point.where), bool(value))
 
+    def forgotten(self, point: Point) -> bool:
+        """Whether what was set there went with its proxy: one without leases that has died, or was restarted, has forgotten it.
+        Ours comes back by itself, and is waited for."""
+        link = point.where.partition("/")[0]
+        return not self._lease and link in self._names and self._proxy().knows(self._names[link]) is False
+
     def renew(self) -> None:
         """Renews the lease. Raises `EnvironmentProblem` where there is none, and a proxy is gone."""
         if self._lease:

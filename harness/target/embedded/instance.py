@@ -66,7 +66,7 @@ class EmbeddedTarget(DescribedTarget):
                 self._points = None
         try:
             if self._borrows:
-                startup.stand_links(self.proxy, self._spec, self._present())
+                startup.stand_links(self.proxy, self._spec, self._present(), clear=fresh)
             startup.wait_ready(self._spec, self._present())
         except EnvironmentProblem:
             if fresh:
@@ -110,7 +110,7 @@ class EmbeddedTarget(DescribedTarget):
         self.control.ask(Baseline(), within_s=CALL_S)
         startup.wait_left(found)
         if self._borrows:
-            startup.stand_links(self.proxy, self._spec, found)
+            startup.stand_links(self.proxy, self._spec, found, clear=True)
         elif self._spec.links:
             self.proxy.wait_ready(within_s=startup.SUPERVISOR_S_MAX)
             self.proxy.reset()
@@ -129,12 +129,15 @@ class EmbeddedTarget(DescribedTarget):
         found = record.load(self.home)
         if found is not None:
             startup.stop(found)
-            self._leave_proxy()
+            self._leave_proxy(found)
 
-    def _leave_proxy(self) -> None:
-        """A proxy that isn't ours is left without our links; one that is gone has none."""
-        if self._borrows and borrowed.answers(self.proxy):
-            borrowed.remove(self.proxy, startup.proxy_names(self._spec, self._instance).values())
+    def _leave_proxy(self, found: record.Record) -> None:
+        """A proxy that isn't ours is left without the links of what was started; one that is gone has none."""
+        spec = TargetSpec.model_validate(found.spec)
+        if spec.links and spec.proxy is not None:
+            client = ProxyClient(startup.proxy_address(spec, found), timeout_s=CALL_S)
+            if borrowed.answers(client):
+                borrowed.remove(client, startup.proxy_names(spec, self._instance).values())
 
     def wait_left(self) -> None:
         """Returns when no process is on its way out any more."""
@@ -180,7 +183,8 @@ class EmbeddedTarget(DescribedTarget):
     def undo(self, undo: Undo) -> UndoOutcome:
         """Restores only where the injected value still stands; an instance that is no longer there needs no healing."""
         if not self.running:
-            self._leave_proxy()
+            if self._record is not None:
+                self._leave_proxy(self._record)
             return UndoOutcome.GONE
         return self.points.undo(undo)
 

@@ -62,6 +62,8 @@ class Points:
                 )
             )
             return UndoOutcome(answer)
+        if undo.point.kind in links.KINDS and self._links.forgotten(undo.point):
+            return UndoOutcome.GONE
         return restoring.restore(undo, get=self.get, set=self.set)
 
     def renew(self) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from harness.contract.undo import Json
-from harness.errors import EnvironmentProblem
+from harness.errors import EnvironmentProblem, HarnessError
 from harness.proxy.client import Kind, ProxyClient
 from harness.seeds import derive
 from harness.spec.target import ServiceSpec, TargetSpec
@@ -48,6 +48,7 @@ POLL_S = 0.02
 READY_ASK_S = 1.0
 EARLY_EXITS_MAX = 3
 SUPERVISOR_S_MAX = 10.0
+BORROWED_S_MAX = 2.0
 DOWN_S_MAX = 8.0
 LEAVE_S_MAX = 5.0
 
@@ -91,15 +92,27 @@ def proxy_names(spec: TargetSpec, instance: str) -> dict[str, str]:
     return {name: link.proxy or f"mldrill-{instance}-{name}" for name, link in spec.links.items()}
 
 
-def stand_links(client: ProxyClient, spec: TargetSpec, found: record.Record) -> None:
-    """Where the fault proxy isn't the instance's own: has it there, with a proxy for each link and nothing set in them."""
-    client.wait_ready(within_s=SUPERVISOR_S_MAX)
-    borrowed.require_kind(client, spec.proxy)
-    if client.kind() is Kind.OURS:
-        client.drop_lease(lease_of(found.instance))
+def stand_links(client: ProxyClient, spec: TargetSpec, found: record.Record, *, clear: bool) -> None:
+    """Where the fault proxy isn't the instance's own: has a proxy there for each link; `clear`: with nothing set in them.
+
+    Raises `EnvironmentProblem` where it doesn't answer, is another than was said, or can't listen.
+    """
     names = proxy_names(spec, found.instance)
-    borrowed.stand(client, {names[link]: ends for link, ends in _ends(spec, found).items()})
-    borrowed.clear(client, names.values())
+    try:
+        client.wait_ready(within_s=BORROWED_S_MAX)
+        borrowed.require_kind(client, spec.proxy)
+        if clear and client.kind() is Kind.OURS:
+            client.drop_lease(lease_of(found.instance))
+        borrowed.stand(client, {names[link]: ends for link, ends in _ends(spec, found).items()})
+        if clear:
+            borrowed.clear(client, names.values())
+    except EnvironmentProblem:
+        raise
+    except HarnessError as error:
+        raise EnvironmentProblem(
+            f"the fault proxy that target.yaml names, proxy.api {client.address}: {error.message}",
+            hint="it must run on this machine, beside the instance; without `proxy` the instance has one of its own",
+        ) from error
 
 
 def _ends(spec: TargetSpec, found: record.Record) -> dict[str, tuple[str, str]]:

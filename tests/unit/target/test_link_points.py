@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -116,10 +117,25 @@ def test_without_leases_nothing_goes_by_itself_and_a_lost_proxy_is_told(
     assert client.proxy("their name").toxics[0].lease == ""
     assert "mine" not in client.leases()
     client.delete_proxy("their name")
+    assert unleased.forgotten(point)
     with pytest.raises(EnvironmentProblem, match="has no proxy their name: was it restarted"):
         unleased.renew()
     with pytest.raises(UsageError, match="has no taps"):
         unleased.set(place(PointKind.TAP), {"status": 503})
+
+
+def test_what_went_with_its_proxy_is_told_apart_from_what_can_not_be_asked(unleased: LinkPoints) -> None:
+    point = place(PointKind.TOXIC)
+    assert not unleased.forgotten(point)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{sock.getsockname()[1]}"
+        described = spec(proxy={"kind": "toxiproxy"})
+        nobody = ProxyClient(address, timeout_s=0.1)
+        assert LinkPoints(described, proxy=lambda: nobody, lease="", lease_s=5.0).forgotten(point)
+        assert not LinkPoints(spec(), proxy=lambda: nobody, lease="mine", lease_s=5.0).forgotten(point)
+        sock.listen(4)
+        assert not LinkPoints(described, proxy=lambda: nobody, lease="", lease_s=5.0).forgotten(point)
 
 
 def test_only_what_a_run_has_set_is_cleared(client: ProxyClient) -> None:
