@@ -7,11 +7,12 @@ A full JSONPath was rejected: filters and recursion have no use here and no boun
 from __future__ import annotations
 
 import re
-from itertools import islice
 
 from harness.proxy.refusal import Refusal
 
 RECORDS_MAX = 100_000
+"""In one document; one with more passes unharmed."""
+
 _STEP = re.compile(r"\.([A-Za-z_][\w-]*)|\[(\*|\d{1,6})\]")
 
 RecordPath = tuple[str | int | None, ...]
@@ -31,23 +32,3 @@ def parse(text: str) -> RecordPath:
         steps.append(key if key is not None else None if position == "*" else int(position))
         at = found.end()
     return tuple(steps)
-
-
-def records(document: object, path: RecordPath) -> list[dict[str, object]]:
-    nodes = [document]
-    for step in path:
-        nodes = list(islice((child for node in nodes for child in _children(node, step)), RECORDS_MAX))
-    found: list[dict[str, object]] = []
-    for node in nodes:
-        for candidate in node if isinstance(node, list) else (node,):
-            if isinstance(candidate, dict):
-                found.append(candidate)
-    return found
-
-
-def _children(node: object, step: str | int | None) -> list[object]:
-    if step is None:
-        return node if isinstance(node, list) else []
-    if isinstance(step, int):
-        return [node[step]] if isinstance(node, list) and step < len(node) else []
-    return [node[step]] if isinstance(node, dict) and step in node else []

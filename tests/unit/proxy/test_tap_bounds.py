@@ -141,6 +141,7 @@ def test_what_is_not_fit_passes_and_is_counted(message: bytes, reason: str) -> N
     ("request_head", "response"),
     [
         (b"HEAD /x HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n"),
+        (b"HEAD /x HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\n"),
         (b"GET /x HTTP/1.1\r\n\r\n", b"HTTP/1.1 204 No Content\r\n\r\n"),
         (b"GET /x HTTP/1.1\r\n\r\n", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 20\r\n\r\n"),
         (b"GET /x HTTP/1.1\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"),
@@ -193,6 +194,22 @@ def test_a_column_of_lists_is_damaged_like_any_other() -> None:
     wire = Wire(made(stream="upstream", corrupt={"type": "missing", "columns": ["v"]})[0])
     wire.up(post(b'[{"v":[1,2]},{"v":[3,4]}]'))
     assert body_of(wire.out["upstream"]) == b'[{"v":null},{"v":null}]'
+
+
+def test_the_mask_names_only_what_was_written() -> None:
+    tap, log = made(stream="upstream", corrupt={**SCALE, "columns": ["amount", "other"]})
+    wire = Wire(tap)
+    wire.up(post(b'[{"id":1,"amount":1,"other":1e308},{"id":2,"amount":1,"other":2},{"id":3,"other":1e308}]'))
+    assert mask(log) == [(1, ("amount",)), (2, ("amount", "other"))]
+    assert counters(wire)["passed"] == {"unwritable": 2}
+    assert counters(wire)["records_damaged"] == 2
+
+
+def test_a_document_with_records_beyond_counting_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.proxy.tap.formats.json.RECORDS_MAX", 2)
+    wire = Wire(made(stream="upstream", corrupt=SCALE)[0])
+    assert passed(wire, post(b'[{"amount":1},{"amount":1},{"amount":1}]'))
+    assert counters(wire)["passed"] == {"too-many-records": 1}
 
 
 def test_a_reset_lets_go_what_was_held() -> None:

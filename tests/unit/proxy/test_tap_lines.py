@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +92,29 @@ def test_a_tap_removed_at_any_byte_leaves_a_valid_body(
     assert [json.loads(line)["id"] for line in got.splitlines()] == list(range(count)), "no line is lost or cut"
     changed = [json.loads(line)["amount"] for line in got.splitlines()]
     assert all(amount in (n + 1, 100 * (n + 1)) for n, amount in enumerate(changed))
+
+
+@pytest.mark.parametrize("gone_at", range(len(HEAD), len(HEAD) + 70))
+def test_removed_at_every_byte_around_the_end_of_a_chunk(gone_at: int) -> None:
+    body = lines(2)
+    data = HEAD + chunked(body, [len(lines(1))])
+    wire = tapped()
+    wire.up(data[:gone_at])
+    wire.detach()
+    wire.up(data[gone_at:] + NEXT)
+    got, rest = dechunked(wire.out["upstream"][len(HEAD) :])
+    assert (rest, [json.loads(line)["id"] for line in got.splitlines()]) == (NEXT, [0, 1])
+
+
+def test_each_half_line_has_its_own_time() -> None:
+    wire = tapped(within_ms=50)
+    wire.up(HEAD + chunk(b'{"amount":1'))
+    wire.pass_time(40)
+    wire.up(chunk(b'}\n{"amount":2'))
+    wire.pass_time(40)
+    wire.up(chunk(b"}\n") + b"0\r\n\r\n")
+    assert dechunked(wire.out["upstream"][len(HEAD) :])[0] == b'{"amount":100}\n{"amount":200}\n'
+    assert wire.tap.passed == {}
 
 
 def test_whole_lines_go_on_at_once_and_the_last_needs_no_end() -> None:

@@ -77,7 +77,7 @@ def _places(root: list[Any], path: RecordPath) -> list[Place]:
         as_value(as_raw)
         return []
     for step in path:
-        places = [inner for holder, key in places for inner in _children(holder, key, step)][:RECORDS_MAX]
+        places = [inner for holder, key in places for inner in _children(holder, key, step)]
     found: list[Place] = []
     for holder, key in places:
         if _first(_at(holder, key)) == b"[":
@@ -86,7 +86,9 @@ def _places(root: list[Any], path: RecordPath) -> list[Place]:
             found.extend((inside, n) for n in range(len(inside)) if _first(_at(inside, n)) == b"{")
         elif _first(_at(holder, key)) == b"{":
             found.append((holder, key))
-    return found[:RECORDS_MAX]
+    if len(found) > RECORDS_MAX:
+        raise Unread("too-many-records")
+    return found
 
 
 def _children(holder: Any, key: int | str, step: str | int | None) -> list[Place]:
