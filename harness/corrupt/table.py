@@ -1,0 +1,92 @@
+"""Rows on their way through a chain of corruptions: the columns, who each row is, and what was done to it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.corrupt.column import Column, Columns, Mask, Rows
+from harness.corrupt.draw import Ids
+
+Ordinals = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What one corruption did: which cells became others, which rows were moved or copied, which are gone.
+
+    `cells` has a mask per damaged column, and `rows` one mask, both over the rows that are there; `dropped` are the ordinals
+    of those that aren't. `spared` counts rows that were to be hit and passed as they were, because what the damage needs (a
+    row before the first) isn't there.
+    """
+
+    name: str
+    cells: Mapping[str, Mask]
+    rows: Mask
+    dropped: Ordinals
+    spared: int = 0
+
+    @property
+    def touched(self) -> Mask:
+        """Which rows it changed in any way."""
+        any_way = self.rows.copy()
+        for mask in self.cells.values():
+            any_way |= mask
+        return any_way
+
+    def take(self, rows: Rows) -> Cause:
+        return replace(self, cells={name: mask[rows] for name, mask in self.cells.items()}, rows=self.rows[rows])
+
+
+@dataclass(frozen=True)
+class Table:
+    """`keys` is what each row is drawn by, `ordinals` its place in the input, counted from 0 over all batches."""
+
+    columns: Columns
+    keys: Ids
+    ordinals: Ordinals
+    causes: tuple[Cause, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.ordinals)
+
+    def take(self, rows: Rows) -> Table:
+        return Table(
+            {name: column[rows] for name, column in self.columns.items()},
+            _taken(self.keys, rows),
+            self.ordinals[rows],
+            tuple(cause.take(rows) for cause in self.causes),
+        )
+
+
+def joined(one: Table, other: Table) -> Table:
+    """The rows of both, of which `one` has already told what is gone."""
+    if not len(one):
+        return other
+    causes = tuple(
+        replace(
+            later,
+            cells={name: np.concatenate([cause.cells[name], mask]) for name, mask in later.cells.items()},
+            rows=np.concatenate([cause.rows, later.rows]),
+        )
+        for cause, later in zip(one.causes, other.causes, strict=True)
+    )
+    columns: dict[str, Column] = {
+        name: np.concatenate([one.columns[name], column]) for name, column in other.columns.items()
+    }
+    keys = _joined_keys(one.keys, other.keys)
+    return Table(columns, keys, np.concatenate([one.ordinals, other.ordinals]), causes)
+
+
+def _taken(keys: Ids, rows: Rows) -> Ids:
+    return keys[rows] if isinstance(keys, np.ndarray) else [keys[row] for row in rows.tolist()]
+
+
+def _joined_keys(one: Ids, other: Ids) -> Ids:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.concatenate([one, other])
+    both: Sequence[object] = [*one, *other]
+    return both
