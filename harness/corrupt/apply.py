@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.corrupt import draw
-from harness.corrupt.column import Column, Columns, Mask
+from harness.corrupt.adapters import Tabular
+from harness.corrupt.column import Column, Mask
 from harness.corrupt.reference import Reference
 from harness.corrupt.spec import Corruption
 from harness.corrupt.stream import Stream
@@ -44,14 +45,15 @@ class Damaged:
 
 
 def damage(
-    columns: Columns,
+    columns: Tabular,
     corruption: Corruption | Sequence[Corruption],
     *,
     ids: draw.Ids | None = None,
     first_ordinal: int = 0,
     reference: Reference | None = None,
 ) -> Damaged:
-    """Never changes what it is given. Without `ids`, rows are numbered on from `first_ordinal`.
+    """`columns` is a mapping of names to arrays, a structured array or an Arrow table. Never
+    changes what it is given. Without `ids`, rows are numbered on from `first_ordinal`.
 
     Raises CorruptionError where a column is missing, lengths differ, or a column can't be damaged so.
     """

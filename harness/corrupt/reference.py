@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.corrupt.column import NUMBERS, Column, Columns, is_number, missing
+from harness.corrupt.adapters import Tabular, columns_of
+from harness.corrupt.column import NUMBERS, Column, is_number, missing
 from harness.corrupt.errors import CorruptionError
 
 VALUES_MAX = 100_000
@@ -21,9 +22,10 @@ class Reference:
     numbers: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, columns: Columns) -> Reference:
-        """Columns without numbers are left out. Of more than 100,000 rows it keeps as many, evenly spaced in their order."""
-        kept = {name: _numbers(column) for name, column in columns.items()}
+    def of(cls, table: Tabular) -> Reference:
+        """Of a mapping of names to arrays, a structured array or an Arrow table. Columns without
+        numbers are left out. Of more than 100,000 rows it keeps as many, evenly spaced in their order."""
+        kept = {name: _numbers(column) for name, column in columns_of(table).items()}
         return cls({name: _thinned(np.sort(numbers)) for name, numbers in kept.items() if len(numbers)})
 
     def quantile(self, name: str, share: float) -> float:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.corrupt import draw
+from harness.corrupt.adapters import Tabular, columns_of
 from harness.corrupt.column import Column, Columns, Mask, Rows, changed
 from harness.corrupt.damage.base import CellDamage, RowDamage, TableDamage
 from harness.corrupt.errors import CorruptionError, unknown
@@ -46,8 +47,9 @@ class Stream:
         self._steps = [_Step(corruption, reference or Reference(), first_ordinal) for corruption in chain]
         self._next = first_ordinal
 
-    def feed(self, columns: Columns, *, ids: draw.Ids | None = None) -> Table:
+    def feed(self, columns: Tabular, *, ids: draw.Ids | None = None) -> Table:
         """The rows that are ready by now, with a cause for each corruption. Never changes what it is given."""
+        columns = columns_of(columns)
         count = _count(columns, ids)
         ordinals = draw.ordinals(count, first=self._next)
         self._next += count

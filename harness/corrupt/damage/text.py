@@ -33,7 +33,7 @@ class AsText(CellDamage):
         return objects([self._one(value) for value in hit.values.tolist()])
 
     def _one(self, value: object) -> object:
-        return str(value).replace(".", self.decimal) if is_number(value) else value
+        return str(value).replace(".", self.decimal) if is_number(value) and value == value else value
 
 
 @dataclass(frozen=True, kw_only=True)
