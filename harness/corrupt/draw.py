@@ -1,9 +1,11 @@
 """Random draws that belong to a record, not to a batch: a counter-based hash of (seed, name, record id).
 
-numpy's generators draw in sequence, so that a batch's split would change who is hit. Here each record's number is a step of
+numpy's generators draw in sequence, so that a batch's split would change who is hit. Here each record's id is a step of
 splitmix64 (Steele, Lea, Flood 2014, the finaliser with Stafford's Mix13 constants) from a start that the seed and the name
 give; any other id is the UTF-8 of its text, eight bytes a word, with its length mixed in. How wide the longest id of a batch
-is changes nothing.
+is changes nothing. Records without ids are drawn by their place: Philox (Salmon and others 2011) can be asked for any part of
+its sequence, and a byte of it for each row, with the next 53 bits from splitmix64 where the byte alone can't tell, costs a
+tenth.
 
 Worked in blocks that stay in the processor's cache: over a million rows at once the same arithmetic takes four times as
 long, all of it waiting for memory.
@@ -27,6 +29,7 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _TEXT_TAG = np.uint64(0x3C6EF372FE94F82A)  # twice the golden ratio: a number and its text draw apart
 _BLOCK = 16_384
+_STEP_BYTES = 32
 _S30, _S27, _S31, _S11 = (np.uint64(n) for n in (30, 27, 31, 11))
 
 Ids = NDArray[np.generic] | Sequence[object]
@@ -55,6 +58,49 @@ def below(ids: Ids, share: float, *, seed: int, name: str) -> NDArray[np.bool_]:
     for at in range(0, len(words), _BLOCK):
         np.less(_ints(words[at : at + _BLOCK], start), limit, out=out[at : at + _BLOCK])
     return out
+
+
+def below_at(
+    places: NDArray[np.int64], share: float, *, seed: int, name: str, consecutive: bool = False
+) -> NDArray[np.bool_]:
+    """Which rows are hit, by their places in the input: each with the chance `share`, and more where it is larger.
+
+    `consecutive` says that each place is the one behind the place before it, which would cost more to find out than all else.
+    """
+    if share <= 0 or share >= 1 or not len(places):
+        return np.full(len(places), share >= 1, dtype=bool)
+    scaled = share * 256
+    whole = int(scaled)
+    drawn = (
+        _bytes(int(places[0]), len(places), seed=seed, name=name)
+        if consecutive
+        else _bytes_at(places, seed=seed, name=name)
+    )
+    hit: NDArray[np.bool_] = drawn < whole
+    if scaled > whole:
+        near = np.flatnonzero(drawn == whole)
+        finer = fractions(places[near], seed=seed, name=f"{name}/finer")
+        hit[near] = finer < scaled - whole
+    return hit
+
+
+def _bytes_at(places: NDArray[np.int64], *, seed: int, name: str) -> NDArray[np.uint8]:
+    out = np.empty(len(places), dtype=np.uint8)
+    blocks = places // _BLOCK
+    for block in np.unique(blocks):  # rows that were dropped, copied or late: a few blocks
+        here = np.flatnonzero(blocks == block)
+        drawn = _bytes(int(block) * _BLOCK, _BLOCK, seed=seed, name=name)
+        out[here] = drawn[places[here] - int(block) * _BLOCK]
+    return out
+
+
+def _bytes(first: int, count: int, *, seed: int, name: str) -> NDArray[np.uint8]:
+    """Of Philox's bytes for a purpose, those from `first`: 32 to a step of its counter."""
+    step = first // _STEP_BYTES
+    words = -(-(first + count) // _STEP_BYTES) * 4 - step * 4
+    raw = np.random.Philox(key=int(start_of(seed, name)), counter=step).random_raw(words)
+    drawn: NDArray[np.uint8] = raw.astype("<u8", copy=False).view(np.uint8)
+    return drawn[first - step * _STEP_BYTES :][:count]
 
 
 def ordinals(count: int, *, first: int) -> NDArray[np.int64]:

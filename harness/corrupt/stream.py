@@ -53,7 +53,7 @@ class Stream:
         count = _count(columns, ids)
         ordinals = draw.ordinals(count, first=self._next)
         self._next += count
-        table = Table(columns, ordinals if ids is None else ids, ordinals)
+        table = Table(columns, ids, ordinals, consecutive=True)
         for step in self._steps:
             table = step.feed(table)
         return table
@@ -108,14 +108,19 @@ class _Step:
     def _hit(self, place: Place, *, drawn_as: str) -> Mask:
         mechanism, seed = self._is.mechanism, self._is.seed
         eligible = mechanism.eligible(place)
-        keys = mechanism.keys(place)
+        part = mechanism.keys(place)
+        keys = place.table.keys if part is None else part
         if self._is.exact:
             return _exactly(self._is.dose, eligible, draw.fractions(keys, seed=seed, name=drawn_as))
         chances = mechanism.chances(place, self._is.dose)
-        if isinstance(chances, float):
-            hit = draw.below(keys, chances, seed=seed, name=drawn_as)
+        if not isinstance(chances, float):
+            hit: Mask = draw.fractions(keys, seed=seed, name=drawn_as) < chances
+        elif part is None and place.table.ids is None:
+            hit = draw.below_at(
+                place.table.ordinals, chances, seed=seed, name=drawn_as, consecutive=place.table.consecutive
+            )
         else:
-            hit = draw.fractions(keys, seed=seed, name=drawn_as) < chances
+            hit = draw.below(keys, chances, seed=seed, name=drawn_as)
         return hit if eligible is None else np.logical_and(hit, eligible, out=hit)
 
     # what happens to it
@@ -174,7 +179,7 @@ class _Step:
         return self._told(table, out, Cause(self._is.name, cells, np.zeros(len(table), bool), _NOTHING))
 
     def _told(self, table: Table, columns: Columns, cause: Cause) -> Table:
-        return Table(columns, table.keys, table.ordinals, (*table.causes, cause))
+        return Table(columns, table.ids, table.ordinals, (*table.causes, cause), table.consecutive)
 
     def _rows(self, table: Table, damage: RowDamage) -> Table:
         place = self._place(table, "")
@@ -192,7 +197,7 @@ class _Step:
         own = arrived.causes[-1]
         arrived = Table(
             arrived.columns,
-            arrived.keys,
+            arrived.ids,
             arrived.ordinals,
             (*arrived.causes[:-1], Cause(own.name, {}, moved, dropped, own.spared)),
         )

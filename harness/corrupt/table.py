@@ -43,12 +43,20 @@ class Cause:
 
 @dataclass(frozen=True)
 class Table:
-    """`keys` is what each row is drawn by, `ordinals` its place in the input, counted from 0 over all batches."""
+    """`ids` are what each row is drawn by; None: by its place. `ordinals` are the rows' places in the input, counted from 0
+    over all batches."""
 
     columns: Columns
-    keys: Ids
+    ids: Ids | None
     ordinals: Ordinals
     causes: tuple[Cause, ...] = ()
+    consecutive: bool = False
+    """Whether each ordinal is known to be one more than that before it."""
+
+    @property
+    def keys(self) -> Ids:
+        """What a draw of a row belongs to."""
+        return self.ordinals if self.ids is None else self.ids
 
     def __len__(self) -> int:
         return len(self.ordinals)
@@ -56,7 +64,7 @@ class Table:
     def take(self, rows: Rows) -> Table:
         return Table(
             {name: column[rows] for name, column in self.columns.items()},
-            _taken(self.keys, rows),
+            None if self.ids is None else _taken(self.ids, rows),
             self.ordinals[rows],
             tuple(cause.take(rows) for cause in self.causes),
         )
@@ -77,15 +85,15 @@ def joined(one: Table, other: Table) -> Table:
     columns: dict[str, Column] = {
         name: np.concatenate([one.columns[name], column]) for name, column in other.columns.items()
     }
-    keys = _joined_keys(one.keys, other.keys)
-    return Table(columns, keys, np.concatenate([one.ordinals, other.ordinals]), causes)
+    ids = None if one.ids is None or other.ids is None else _joined_ids(one.ids, other.ids)
+    return Table(columns, ids, np.concatenate([one.ordinals, other.ordinals]), causes)
 
 
-def _taken(keys: Ids, rows: Rows) -> Ids:
-    return keys[rows] if isinstance(keys, np.ndarray) else [keys[row] for row in rows.tolist()]
+def _taken(ids: Ids, rows: Rows) -> Ids:
+    return ids[rows] if isinstance(ids, np.ndarray) else [ids[row] for row in rows.tolist()]
 
 
-def _joined_keys(one: Ids, other: Ids) -> Ids:
+def _joined_ids(one: Ids, other: Ids) -> Ids:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         return np.concatenate([one, other])
     both: Sequence[object] = [*one, *other]

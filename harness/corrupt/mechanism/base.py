@@ -64,6 +64,6 @@ class Mechanism:
         """How likely each of those is hit. On average over the reference it is the dose."""
         return dose
 
-    def keys(self, place: Place) -> draw.Ids:
-        """What a draw belongs to: the row, or what it is part of."""
-        return place.table.keys
+    def keys(self, place: Place) -> draw.Ids | None:
+        """What a draw belongs to; None: the row itself."""
+        return None
