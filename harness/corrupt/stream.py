@@ -9,6 +9,7 @@ Bounded: at most the longest look back and the rows that are late are kept.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -201,13 +202,15 @@ class _Step:
             arrived.ordinals,
             (*arrived.causes[:-1], Cause(own.name, {}, moved, dropped, own.spared)),
         )
-        if self._late is not None:
+        if self._late is not None and len(self._late):
             arrived = joined(self._late, arrived)
             due = np.concatenate([self._due, due])
         ready = due <= self._first + len(table) - 1 + 0.25
         order = np.flatnonzero(ready)[np.argsort(due[ready], kind="stable")]
         waiting = np.flatnonzero(~ready)
-        self._late, self._due = arrived.take(waiting), due[waiting]
+        late = arrived.take(waiting)
+        self._late = replace(late, causes=tuple(cause.told() for cause in late.causes))
+        self._due = due[waiting]
         return arrived.take(order)
 
 

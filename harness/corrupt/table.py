@@ -37,6 +37,10 @@ class Cause:
             any_way |= mask
         return any_way
 
+    def told(self) -> Cause:
+        """As it is for rows that wait, when what is gone was told of already."""
+        return replace(self, dropped=self.dropped[:0], spared=0)
+
     def take(self, rows: Rows) -> Cause:
         return replace(self, cells={name: mask[rows] for name, mask in self.cells.items()}, rows=self.rows[rows])
 
@@ -71,14 +75,14 @@ class Table:
 
 
 def joined(one: Table, other: Table) -> Table:
-    """The rows of both, of which `one` has already told what is gone."""
-    if not len(one):
-        return other
+    """The rows of both, and what was done to either."""
     causes = tuple(
         replace(
             later,
             cells={name: np.concatenate([cause.cells[name], mask]) for name, mask in later.cells.items()},
             rows=np.concatenate([cause.rows, later.rows]),
+            dropped=np.concatenate([cause.dropped, later.dropped]),
+            spared=cause.spared + later.spared,
         )
         for cause, later in zip(one.causes, other.causes, strict=True)
     )

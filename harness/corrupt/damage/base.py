@@ -32,6 +32,11 @@ class CellDamage(Damage):
     """Whether each cell is drawn by itself, or a row as a whole."""
 
     @property
+    def mixes(self) -> bool:
+        """Whether it writes text among what isn't text."""
+        return False
+
+    @property
     def lag(self) -> int:
         """How many rows before the first it wants to see."""
         return 0

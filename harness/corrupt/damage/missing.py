@@ -26,6 +26,10 @@ class Missing(CellDamage):
     form: str = "gap"
     value: str | int | float | bool | None = None
 
+    @property
+    def mixes(self) -> bool:
+        return self.form == "empty" or isinstance(self.value, str)
+
     def check(self) -> None:
         if self.form not in FORMS:
             raise CorruptionError(f"form: '{self.form}' is not legal; legal is one of {', '.join(FORMS)}")

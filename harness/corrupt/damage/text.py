@@ -24,6 +24,10 @@ class AsText(CellDamage):
 
     decimal: str = ","
 
+    @property
+    def mixes(self) -> bool:
+        return True
+
     def dtype(self, column: Column, *, name: str) -> DType:
         if column.dtype.kind not in NUMBERS and column.dtype != object:
             raise CorruptionError(f"column '{name}': as-text needs numbers, not {column.dtype}")
@@ -167,6 +171,10 @@ class Poison(CellDamage):
     per_value: ClassVar[bool] = False
 
     value: str = '\x00\uffff}{"'
+
+    @property
+    def mixes(self) -> bool:
+        return True
 
     def dtype(self, column: Column, *, name: str) -> DType:
         return OBJECTS

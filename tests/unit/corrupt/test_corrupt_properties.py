@@ -181,6 +181,21 @@ def test_the_dose_is_met_within_exact_binomial_bounds_over_seeds(kind: str, dose
     assert low <= hits <= high
 
 
+def test_what_is_late_and_then_lost_is_told_once() -> None:
+    steps = [{"type": "late", "by": 50, "dose": 0.3}, {"type": "drop", "dose": 0.2}]
+    chain = corrupt.parse_chain(steps, seed=1)
+    whole = corrupt.damage(table(), chain)
+    stream = corrupt.Stream(chain)
+    parts = [corrupt.told(stream.feed(part)) for part in cut(table(), [30, 31, 200, 390])]
+    rest = stream.finish()
+    assert rest is not None
+    parts.append(corrupt.told(rest))
+    for told in ([whole], parts):
+        gone = [int(row) for part in told for row in part.causes[1].dropped]
+        there = [int(row) for part in told for row in part.ordinals]
+        assert sorted(gone + there) == list(range(ROWS))
+
+
 def test_exact_is_exact_and_refused_on_streams() -> None:
     corruption = spec("missing", columns=["amount"], dose=0.25, exact=True)
     assert corrupt.damage({"amount": np.ones(1001)}, corruption).masks["amount"].sum() == 250
