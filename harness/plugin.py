@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import msgspec
 
 from harness.contract.faults import Cure, Look, PlannedFault, Prepared, Reading
+from harness.contract.probe import PLAIN, LinkProbe, ProbeAsk, ProbeReading
 from harness.contract.undo import Json, Point, Undo, UndoOutcome
 from harness.contract.words import Action, Capability, CauseClass, Observation
 from harness.errors import EnvironmentProblem, UsageError
@@ -48,15 +49,6 @@ class ProcessReading(msgspec.Struct, frozen=True):
     image: str = ""
 
 
-class ProbeReading(msgspec.Struct, frozen=True):
-    """One request through a link, from where its `from` service stands: what the victim would receive."""
-
-    answered: bool
-    seconds: float
-    status: int | None = None
-    error: str = ""
-
-
 class UsageReading(msgspec.Struct, frozen=True):
     """What the processes of a service's container take together, as the kernel counts it. Sums since the container's start."""
 
@@ -70,7 +62,10 @@ class UsageReading(msgspec.Struct, frozen=True):
 
 
 class LinkWay(msgspec.Struct, frozen=True):
-    """How a driver breaks a link: in words with the reason, and the toxics that it can have; None: all, taps and cuts too."""
+    """How a driver breaks a link: in words with the reason, and what it can have there; None: all that there is.
+
+    `toxics` are the proxy's types of toxics, and beside them: "" (a cut), "tap", "per request" (toxicity).
+    """
 
     by: str
     toxics: tuple[str, ...] | None = None
@@ -92,6 +87,8 @@ class Inventory(msgspec.Struct, frozen=True):
     digest: str
     ways: dict[str, LinkWay] = {}
     """link -> how it is broken, where a driver has several ways."""
+    probes: dict[str, LinkProbe] = {}
+    """link -> what its witness asks."""
 
 
 @runtime_checkable
@@ -133,7 +130,9 @@ class Target(Protocol):
 
     def process(self, service: str) -> ProcessReading: ...
 
-    def probe(self, link: str) -> ProbeReading: ...
+    def probe(self, link: str, *, ask: ProbeAsk = PLAIN) -> ProbeReading:
+        """What the link's caller would receive now."""
+        ...
 
     def served_version(self, service: str, model: str) -> str | None:
         """The version that this replica really answers with; None where it doesn't answer."""

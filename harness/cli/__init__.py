@@ -37,6 +37,7 @@ VERBS = {
     "status": "What is running, service by service",
     "heal": "Undo whatever a dead run left behind",
     "doctor": "What is still broken, and whether this machine is fit for drills",
+    "proxy": "The fault proxy on its own: Toxiproxy's API, leases, record taps",
 }
 
 

@@ -19,7 +19,7 @@ from harness.contract.faults import Component, Cure, CureKind, Damage, Look, Pla
 from harness.contract.undo import Json, Point, PointKind
 from harness.contract.words import Capability, CauseClass, Effect
 from harness.errors import UsageError
-from harness.fault import points, records, sampled
+from harness.fault import linked, points, records, sampled
 from harness.plugin import ArgumentDeclaration, FaultDeclaration, Inventory, Target
 
 LEAST = 5
@@ -64,10 +64,12 @@ class Tapped:
     label: Callable[[Mapping[str, Json]], str]
 
     def plan(self, fault: PlannedFault, inventory: Inventory) -> PlannedFault:
-        """Raises `UsageError` where the damage would change nothing."""
+        """Raises `UsageError` where the damage would change nothing, or the link has no taps."""
+        way = linked.way(fault, inventory, linked.TAP)
         self.check(fault.arguments)
         return msgspec.structs.replace(
             fault,
+            way=msgspec.UNSET if way is None else way.by,
             components=(Component("link", fault.arguments["link"]),),
             look=Look(label=self.label(fault.arguments), glyph="D"),
             damage=Damage(by_mask=True, debts={"quarantined": "quarantine", "rescored": "rescored"}),

@@ -16,11 +16,12 @@ from typing import Any
 import msgspec
 
 from harness.contract.faults import Component, Cure, CureKind, Look, PlannedFault, Prepared, Reading
+from harness.contract.probe import ProbeReading
 from harness.contract.undo import Json, Point, PointKind
 from harness.contract.words import Capability, CauseClass, Effect
 from harness.errors import EnvironmentProblem, HarnessError, UsageError
 from harness.fault import points
-from harness.plugin import ArgumentDeclaration, FaultDeclaration, Inventory, ProbeReading, Target, containers
+from harness.plugin import ArgumentDeclaration, FaultDeclaration, Inventory, Target, containers
 
 OUTSIDE = "outside"
 GONE = "gone"

@@ -36,6 +36,8 @@ def text(body: Mapping[str, object], key: str, default: str = "") -> str:
         raise bad_body(f"{key} must be a string, not {_kind(value)}")
     if len(value) > NAME_CHARS_MAX:
         raise bad_body(f"{key} is longer than {NAME_CHARS_MAX} characters")
+    if not value.isascii():  # half a surrogate pair, which JSON may name, becomes U+FFFD, as with Go
+        value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return value
 
 

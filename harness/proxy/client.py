@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -37,6 +38,7 @@ class ToxicInfo:
     toxicity: float
     attributes: Mapping[str, int]
     lease: str = ""
+    per: str = "connection"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,13 @@ class ProxyInfo:
     @property
     def port(self) -> int:
         return int(self.listen.rpartition(":")[2])
+
+
+class Kind(StrEnum):
+    """What answers at the address. Both say the same at `/version`; only ours knows leases."""
+
+    OURS = "mldrill"
+    TOXIPROXY = "toxiproxy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +154,16 @@ class ProxyClient:
     def version(self) -> str:
         return str(self._call("GET", "/version")["version"])
 
+    def kind(self) -> Kind:
+        """Told by whether it knows leases."""
+        try:
+            self._call("GET", "/leases")
+        except ProxyRefused as refused:
+            if refused.status != 404:
+                raise
+            return Kind.TOXIPROXY
+        return Kind.OURS
+
     def wait_ready(self, *, within_s: float = 5.0) -> str:
         """The version, as soon as the server answers. Raises ProxyUnreachable when it doesn't in time."""
         end_s = time.monotonic() + within_s
@@ -180,6 +199,14 @@ class ProxyClient:
             body["lease"] = lease
         return _proxy(self._call("POST", _path("proxies", proxy), body))
 
+    def delete_proxy(self, name: str) -> None:
+        """Its connections are closed. One that is gone is no error."""
+        try:
+            self._call("DELETE", _path("proxies", name))
+        except ProxyRefused as refused:
+            if refused.status != 404:
+                raise
+
     # toxics
 
     def add_toxic(
@@ -192,6 +219,7 @@ class ProxyClient:
         toxicity: float = 1.0,
         attributes: Mapping[str, int] | None = None,
         lease: str = "",
+        per: str = "connection",
     ) -> ToxicInfo:
         body: dict[str, object] = {
             "name": name,
@@ -202,6 +230,8 @@ class ProxyClient:
         }
         if lease:
             body["lease"] = lease
+        if per != "connection":
+            body["per"] = per  # ours only
         return _toxic(self._call("POST", _path("proxies", proxy, "toxics"), body))
 
     def update_toxic(
@@ -239,14 +269,13 @@ class ProxyClient:
     ) -> TapCounters:
         """Damages the records of matching JSON messages by `corrupt` (see harness.corrupt.spec). The first tap of a
         proxy process loads numpy there, which takes some 0.2 s."""
-        body: dict[str, object] = {
-            "name": name,
-            "stream": stream,
-            "match": {"method": method, "path": path},
-            "record": record,
-            "id": id,
-            "corrupt": dict(corrupt),
-        }
+        matching = {"method": method, "path": path}
+        does = {"stream": stream, "match": matching, "record": record, "id": id, "corrupt": dict(corrupt)}
+        return self.put_tap(proxy, name, does, lease=lease)
+
+    def put_tap(self, proxy: str, name: str, does: Mapping[str, object], *, lease: str = "") -> TapCounters:
+        """A tap of any kind, as the API takes it: `does` has all but its name and lease."""
+        body = {**does, "name": name}
         if lease:
             body["lease"] = lease
         return _tap(self._call("POST", _path("proxies", proxy, "taps"), body))
@@ -336,6 +365,7 @@ def _toxic(shown: Mapping[str, Any]) -> ToxicInfo:
         toxicity=shown["toxicity"],
         attributes=shown["attributes"],
         lease=shown.get("lease", ""),
+        per=shown.get("per", "connection"),
     )
 
 

@@ -14,14 +14,22 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from harness.proxy.address import Address
 from harness.proxy.loop import GONE, READ, WRITE, Loop, Timer
 from harness.proxy.stage import Item, Mark, Owner, Stage
 
 if TYPE_CHECKING:
     from harness.proxy.link import Link
 
-RECV_BYTES = 1 << 20  # ANCHORS: the size of the buffer matters most
+RECV_BYTES = 1 << 20
+"""What a turn moves when nobody else wants one: the fewer system calls, the better."""
+RECV_BYTES_BESIDE = 1 << 18
+"""... and when somebody may come for whom this turn's end is soon enough."""
 PENDING_BYTES_MAX = 2 << 20
+BULK_BYTES_MIN = 128 << 10
+"""Who gives so much in one read moves in bulk ..."""
+SMALL_BYTES_MAX = 16 << 10
+"""... until a read gives no more than this."""
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 _BUFFER = bytearray(RECV_BYTES)
@@ -43,6 +51,7 @@ class Pipe:
 
     __slots__ = (
         "_head",
+        "bulk",
         "connection",
         "ended",
         "finished",
@@ -64,6 +73,7 @@ class Pipe:
         self._head: Callable[[Item], None] | None = None
         self.queue: deque[bytes] = deque()
         self.queued = 0
+        self.bulk = False
         self.ended = False  # nothing more will be read
         self.tail: Mark | None = None  # how it ended, once that has passed the stages
         self.finished = False  # ... and has been told to the target
@@ -118,6 +128,8 @@ class Pipe:
     def wants_more(self) -> bool:
         if self.ended:
             return False
+        if not self.stages:
+            return self.queued < PENDING_BYTES_MAX
         held = self.queued
         for _, stage in self.stages:
             held += stage.held
@@ -131,13 +143,15 @@ class Pipe:
 
     def read(self) -> None:
         try:
-            size = self.source.recv_into(_BUFFER)
+            size = self.source.recv_into(_BUFFER, RECV_BYTES if self.connection.loop.alone else RECV_BYTES_BESIDE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             self._enter(Mark.RESET)
             return
         self.flow.received += size
+        if (size >= BULK_BYTES_MIN) is not self.bulk:
+            self._pace(size)
         if size == 0:
             self._enter(Mark.END)
         elif self._head is not None:
@@ -147,6 +161,12 @@ class Pipe:
             self._enqueue(bytes(_VIEW[:size]))
             self.connection.refresh()
         elif not self._sent_all(size):
+            self.connection.refresh()
+
+    def _pace(self, size: int) -> None:
+        """In bulk it waits for its turn behind whoever moves little."""
+        if not self.bulk or size <= SMALL_BYTES_MAX:
+            self.bulk = not self.bulk
             self.connection.refresh()
 
     def _sent_all(self, size: int) -> bool:
@@ -174,6 +194,8 @@ class Pipe:
     def deliver(self, item: Item) -> None:
         """The end of the chain."""
         if self.connection.closed or self.finished:
+            if item is Mark.CLOSE:
+                self.connection.close()
             return
         if isinstance(item, Mark):
             self.tail = item
@@ -211,12 +233,16 @@ class Pipe:
         if self.tail is Mark.RESET:
             self.connection.abort()
             return
+        if self.tail is Mark.CLOSE:
+            self.connection.close()
+            return
+        if self.connection.close_if_done():
+            return  # which tells the target as well
         try:
             self.target.shutdown(socket.SHUT_WR)
         except OSError as error:
             if error.errno != errno.ENOTCONN:
                 raise
-        self.connection.close_if_done()
 
     def lost(self) -> None:
         """The target can't be written any more: what flows to it is dropped; what came from it is still delivered."""
@@ -229,7 +255,7 @@ class Pipe:
 class Side:
     """One of the two sockets of a connection, as the loop sees it."""
 
-    __slots__ = ("connection", "mask", "reads", "sock", "writes")
+    __slots__ = ("bulk", "connection", "mask", "reads", "sock", "writes")
 
     def __init__(self, connection: Connection, sock: socket.socket, reads: Pipe, writes: Pipe) -> None:
         self.connection = connection
@@ -237,6 +263,7 @@ class Side:
         self.reads = reads
         self.writes = writes
         self.mask = -1
+        self.bulk = False
 
     def on_event(self, events: int) -> None:
         if events & WRITE:
@@ -259,9 +286,11 @@ class Side:
 
     def refresh(self) -> None:
         mask = (READ if self.reads.wants_more else 0) | (WRITE if self.writes.queue else 0)
-        if mask != self.mask and (mask or self.mask != -1):
+        bulk = self.reads.bulk or self.writes.bulk
+        if (mask != self.mask or bulk is not self.bulk) and (mask or self.mask != -1):
             self.mask = mask
-            self.connection.loop.watch(self.sock, mask, self)
+            self.bulk = bulk
+            self.connection.loop.watch(self.sock, mask, self, bulk=bulk)
 
     def abandon(self) -> None:
         self.connection.abort()
@@ -270,17 +299,21 @@ class Side:
 class Connection:
     """Both pipes and both sockets. `ordinal` numbers the connections of a link from 0."""
 
-    def __init__(self, link: Link, client: socket.socket, upstream: socket.socket, ordinal: int) -> None:
+    __slots__ = ("_client", "_upstream", "closed", "down", "fresh", "link", "loop", "ordinal", "own", "up")
+
+    def __init__(
+        self, link: Link, client: socket.socket, upstream: socket.socket, ordinal: int, own: Address | None = None
+    ) -> None:
         self.link = link
         self.loop: Loop = link.loop
         self.ordinal = ordinal
+        self.own = own  # where from, if it may lead to this process itself
         self.closed = False
         self.up = Pipe(self, client, upstream, link.flows["upstream"])
         self.down = Pipe(self, upstream, client, link.flows["downstream"])
         self.fresh = True  # nothing has passed yet
         self._client = Side(self, client, self.up, self.down)
         self._upstream = Side(self, upstream, self.down, self.up)
-        self._sides = (self._client, self._upstream)
 
     def start(self) -> None:
         """Both ends are connected: let it flow."""
@@ -305,9 +338,10 @@ class Connection:
                     stage.updated()
         self.refresh()
 
-    def close_if_done(self) -> None:
+    def close_if_done(self) -> bool:
         if self.up.finished and self.down.finished:
             self.close()
+        return self.closed
 
     def peer_lost(self, to_peer: Pipe) -> None:
         from_peer = self.down if to_peer is self.up else self.up
@@ -326,7 +360,7 @@ class Connection:
             for _, stage in pipe.stages:
                 stage.close()
             pipe.queue.clear()
-        for side in self._sides:
+        for side in (self._client, self._upstream):
             self.loop.close(side.sock)
         self.link.closed(self)
 
@@ -334,6 +368,6 @@ class Connection:
         """As `close`, and both peers see a reset."""
         if self.closed:
             return
-        for side in self._sides:
+        for side in (self._client, self._upstream):
             side.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.close()

@@ -83,8 +83,11 @@ class _Facts:
 
 
 class Framer:
-    def __init__(self, reader: Reader, *, requests: bool, fresh: bool) -> None:
+    """A message that was to be kept and has more than `body_bytes` is given on, and `too-large` told."""
+
+    def __init__(self, reader: Reader, *, requests: bool, fresh: bool, body_bytes: int = BODY_BYTES_MAX) -> None:
         self._reader = reader
+        self._body_bytes = body_bytes
         self._requests = requests
         self._state = _State.HEAD if fresh else _State.SEEK
         self._buffer = b""
@@ -117,6 +120,20 @@ class Framer:
         self._release_kept()
         if self._at < len(self._buffer):
             self._reader.passes(self._take(len(self._buffer)))
+
+    @property
+    def kept_head(self) -> Head | None:
+        """Of the message that is being kept and isn't whole yet."""
+        return self._head if self._keeping else None
+
+    @property
+    def between(self) -> bool:
+        """All messages that began have ended; the next bytes begin one, or have."""
+        return self._state is _State.HEAD
+
+    def let_go(self) -> None:
+        """Gives on what is kept, and the rest of that message as it comes."""
+        self._release_kept()
 
     def _release_kept(self) -> None:
         if self._keeping:
@@ -221,7 +238,7 @@ class Framer:
     def _keep(self, piece: bytes) -> None:
         self._kept.append(piece)
         self._kept_bytes += len(piece)
-        if self._kept_bytes > BODY_BYTES_MAX:
+        if self._kept_bytes > self._body_bytes:
             self._release_kept()
             self._reader.gave_up("too-large")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
+from harness.proxy.folder.link import Folders
 from harness.proxy.link import Links
 from harness.proxy.loop import Loop, Timer
 from harness.proxy.refusal import LEASE_NOT_FOUND, Refusal, refuse
@@ -26,9 +27,10 @@ class Lease:
 
 
 class Leases:
-    def __init__(self, loop: Loop, links: Links) -> None:
+    def __init__(self, loop: Loop, links: Links, folders: Folders) -> None:
         self._loop = loop
         self._links = links
+        self._folders = folders
         self._by_id: dict[str, Lease] = {}
 
     def renew(self, lease_id: str, ttl_ms: int) -> tuple[Lease, bool]:
@@ -53,14 +55,18 @@ class Leases:
         if lease is None:
             raise refuse(LEASE_NOT_FOUND)
         lease.timer.cancel()
-        failed = self._links.lift(lease_id)
+        failed = self._lift(lease_id)
         if failed:
             raise Refusal(f"lease dropped, but not enabled again: {'; '.join(failed)}", status=500)
 
     def _expire(self, lease_id: str) -> None:
         self._by_id.pop(lease_id, None)
-        for failure in self._links.lift(lease_id):
+        for failure in self._lift(lease_id):
             print(f"proxy: lease {lease_id} expired, but not enabled again: {failure}", file=sys.stderr)
+
+    def _lift(self, lease_id: str) -> list[str]:
+        self._folders.lift(lease_id)
+        return self._links.lift(lease_id)
 
     def shown(self) -> list[dict[str, object]]:
         return [lease.shown(self._loop.now_ns) for lease in self._by_id.values()]

@@ -12,14 +12,16 @@ import time
 from collections.abc import Sequence
 
 from harness.proxy import address
+from harness.proxy.address import Address
 from harness.proxy.connection import Connection, Flow
 from harness.proxy.loop import READ, Loop, Timer
-from harness.proxy.masklog import MaskLog
 from harness.proxy.refusal import PROXY_NOT_FOUND, TAP_EXISTS, TAP_NOT_FOUND, TOXIC_EXISTS, TOXIC_NOT_FOUND, refuse
+from harness.proxy.room import Room
 from harness.proxy.stage import Owner
 from harness.proxy.tap import Tap
+from harness.proxy.tap.masklog import MaskLog
 from harness.proxy.toxic import Toxic
-from harness.proxy.upstream import Connecting, Lookups, Upstream
+from harness.proxy.upstream import Connecting, Lookups, Upstream, tune
 
 STREAMS = ("upstream", "downstream")
 ACCEPTS_PER_ROUND_MAX = 64
@@ -29,27 +31,44 @@ MASK_LOGS_MAX = 64
 
 
 class Link:
-    """`listen` is the real address once it listens. All changes take effect on existing connections at once."""
+    """`listen` is the real address once it listens. All changes take effect on existing connections at once.
 
-    def __init__(self, loop: Loop, lookups: Lookups, name: str, listen: str, upstream: str, seed: int) -> None:
+    `compat`: toxics behave as Toxiproxy's where they differ on purpose (harness.proxy.toxic says where).
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        lookups: Lookups,
+        room: Room,
+        name: str,
+        listen: str,
+        upstream: str,
+        seed: int,
+        *,
+        compat: bool = False,
+    ) -> None:
         self.loop = loop
         self._lookups = lookups
+        self.room = room
         self.name = name
         self.listen = listen
         self.upstream = upstream
         self.seed = seed
+        self.compat = compat
         self.enabled = False
         self.down_lease = ""
         self.toxics: list[Toxic] = []
         self.taps: list[Tap] = []
         self.masks: dict[str, MaskLog] = {}  # by tap name; they outlive their tap
         self.connections: set[Connection] = set()
-        self.counters = {"accepted": 0, "upstream_failed": 0, "cut_by_disabling": 0}
+        self.counters = {"accepted": 0, "upstream_failed": 0, "cut_by_disabling": 0, "circles": 0}
         self.flows = {stream: Flow() for stream in STREAMS}
         self._connecting: set[Connecting] = set()
         self._listener: socket.socket | None = None
         self._reservation: socket.socket | None = None
         self._ordinal = 0
+        self._port = 0
         self._where = Upstream(loop, lookups, upstream)
         self._accept_again: Timer | None = None
 
@@ -60,7 +79,10 @@ class Link:
         if self.enabled:
             return
         self._listener = address.listen(self.listen)
+        tune(self._listener)  # what is accepted has it from there
         self.listen = address.show(self._listener)
+        self._port = self._listener.getsockname()[1]
+        self.room.listening(self._port)
         self._release()
         self.enabled = True
         self.down_lease = ""
@@ -75,6 +97,7 @@ class Link:
             self.loop.forget(self._listener)
             self._listener.close()  # now, not at the end of the round: refused means refused when we answer
             self._listener = None
+            self.room.silent(self._port)
         self.enabled = False
         if self._accept_again is not None:
             self._accept_again.cancel()
@@ -91,6 +114,7 @@ class Link:
         if self._listener is not None:
             self.loop.close(self._listener)
             self._listener = None
+            self.room.silent(self._port)
         self.clear()
 
     @property
@@ -129,8 +153,11 @@ class Link:
         for _ in range(ACCEPTS_PER_ROUND_MAX):
             if self._listener is None:
                 return
+            if self.room.full:
+                self._pause_accepting(self._listener)
+                return
             try:
-                client, _ = self._listener.accept()
+                client, peer = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -138,10 +165,10 @@ class Link:
                     raise
                 self._pause_accepting(self._listener)
                 return
-            self._accepted(client)
+            self._accepted(client, peer[:2])
 
     def _pause_accepting(self, listener: socket.socket) -> None:
-        # Out of descriptors: the backlog would report itself again and again.
+        # Out of descriptors, or of room: the backlog would report itself again and again.
         self.loop.forget(listener)
 
         def again() -> None:
@@ -150,30 +177,36 @@ class Link:
 
         self._accept_again = self.loop.at(time.monotonic_ns() + ACCEPT_PAUSE_NS, again)
 
-    def _accepted(self, client: socket.socket) -> None:
+    def _accepted(self, client: socket.socket, peer: Address) -> None:
         self.counters["accepted"] += 1
+        passed = self.room.passed(peer)
+        if self.name in passed:
+            self.counters["circles"] += 1
+            client.close()
+            return
         client.setblocking(False)
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connecting = Connecting(self, self._where, client)
+        self.room.connections += 1
+        connecting = Connecting(self, self._where, client, passed)
         self._connecting.add(connecting)
         connecting.start()
 
     def connected(self, connecting: Connecting, client: socket.socket, upstream: socket.socket) -> None:
         self._connecting.discard(connecting)
-        self._join(client, upstream)
-
-    def given_up(self, connecting: Connecting) -> None:
-        self.counters["upstream_failed"] += 1
-        self._connecting.discard(connecting)
-
-    def _join(self, client: socket.socket, upstream: socket.socket) -> None:
-        connection = Connection(self, client, upstream, self._ordinal)
+        connection = Connection(self, client, upstream, self._ordinal, connecting.own)
         self._ordinal += 1
         self.connections.add(connection)
         connection.start()
 
+    def given_up(self, connecting: Connecting) -> None:
+        self.counters["upstream_failed"] += 1
+        self._connecting.discard(connecting)
+        self.room.connections -= 1
+
     def closed(self, connection: Connection) -> None:
         self.connections.discard(connection)
+        self.room.connections -= 1
+        if connection.own is not None:
+            self.room.gone(connection.own)
 
     @property
     def bytes_received(self) -> dict[str, int]:
@@ -188,12 +221,17 @@ class Link:
     # toxics and taps
 
     def owners(self, stream: str) -> Sequence[Owner]:
-        """Taps come first: they look for messages in what arrives, not in what toxics made of it."""
+        """Taps and watchers come first: they look for messages in what arrives, not in what toxics made of it. Taps stand
+        in reverse on the way back: one that answers by itself is heard by those who saw the request, and no others."""
         owners: list[Owner] = []
-        for tap in self.taps:
+        for tap in self.taps if stream == "upstream" else reversed(self.taps):
             owner = tap.owner(stream)
             if owner is not None:
                 owners.append(owner)
+        for toxic in self.toxics:
+            watcher = toxic.watcher(stream)
+            if watcher is not None:
+                owners.append(watcher)
         owners.extend(toxic for toxic in self.toxics if toxic.stream == stream)
         return owners
 
@@ -287,10 +325,12 @@ class Link:
 class Links:
     """All links by name."""
 
-    def __init__(self, loop: Loop, seed: int) -> None:
+    def __init__(self, loop: Loop, seed: int, *, compat: bool = False) -> None:
         self.loop = loop
         self._lookups = Lookups(loop)
+        self._room = Room()
         self.seed = seed
+        self.compat = compat
         self.by_name: dict[str, Link] = {}
 
     def get(self, name: str) -> Link:
@@ -300,7 +340,7 @@ class Links:
         return link
 
     def make(self, name: str, listen: str, upstream: str) -> Link:
-        return Link(self.loop, self._lookups, name, listen, upstream, self.seed)
+        return Link(self.loop, self._lookups, self._room, name, listen, upstream, self.seed, compat=self.compat)
 
     def add(self, link: Link, *, start: bool) -> None:
         if start:

@@ -12,10 +12,14 @@ from typing import Protocol
 
 
 class Mark(Enum):
-    """How a direction ended: the sender finished (FIN) or was reset (RST)."""
+    """How a direction ended: the sender finished (FIN) or was reset (RST).
+
+    CLOSE comes from stages only: the whole connection is to be closed, behind the bytes that came before.
+    """
 
     END = "end"
     RESET = "reset"
+    CLOSE = "close"
 
 
 Item = bytes | Mark

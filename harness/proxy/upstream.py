@@ -22,7 +22,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.proxy import address
-from harness.proxy.loop import WRITE, Loop, Wake
+from harness.proxy.address import Address
+from harness.proxy.loop import WRITE, Loop, Timer, Wake
 
 if TYPE_CHECKING:
     from harness.proxy.link import Link
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 FRESH_NS = 250_000_000
 CONNECT_NS_MAX = 10_000_000_000
 LOOKUPS_MAX = 64
+KEEPALIVE_IDLE_S = 60
+KEEPALIVE_EVERY_S = 15
+KEEPALIVE_TRIES = 4
 LOCALHOST = "127.0.0.1"
 PORT_MAX = 65535
 
@@ -141,20 +145,43 @@ def _numbers(host: str) -> socket.AddressFamily | None:
     return socket.AF_INET if version == 4 else socket.AF_INET6
 
 
+def tune(sock: socket.socket) -> None:
+    """For both ends of a link: nothing small waits for more, and a peer that has vanished is noticed in two minutes
+    (a proxy would else hold the half of the connection that is left for good)."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_EVERY_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_TRIES)
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    """On this machine a connection is there when `connect` returns, which saves waiting for it to be told."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
 class Connecting:
     """A client whose upstream isn't connected yet. Nothing is read from it meanwhile."""
 
-    def __init__(self, link: Link, upstream: Upstream, client: socket.socket) -> None:
+    def __init__(self, link: Link, upstream: Upstream, client: socket.socket, passed: frozenset[str]) -> None:
         self._link, self._upstream, self._client = link, upstream, client
+        self._passed = passed | {link.name}
+        self.own: Address | None = None
         self._socket: socket.socket | None = None
         self._where: Where | None = None
         self._began_ns = link.loop.now_ns
         self._over = False
-        self._timer = link.loop.at(self._began_ns + CONNECT_NS_MAX, self.abandon)
+        self._timer: Timer | None = None
 
     def start(self) -> None:
         """Sooner or later it calls `connected` or `given_up` of the link, maybe at once."""
         self._upstream.find(self)
+        if not self._over:
+            self._timer = self._link.loop.at(self._began_ns + CONNECT_NS_MAX, self.abandon)
 
     def found(self, where: Where | None) -> None:
         """Connects to it; None: there is no such name."""
@@ -163,19 +190,22 @@ class Connecting:
             return
         self._where = where
         try:
-            self._socket = socket.socket(where.family, socket.SOCK_STREAM)
+            self._socket = socket.socket(where.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError:
             self.abandon()
             return
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        tune(self._socket)
         code = self._socket.connect_ex(where.address)
-        if code == 0:
-            self._connected(self._socket)
-        elif code == errno.EINPROGRESS:
-            self._link.loop.watch(self._socket, WRITE, self)
-        else:
+        if code not in (0, errno.EINPROGRESS):
             self._failed()
+            return
+        if self._link.room.may_be_own(where.address[1]):
+            self.own = self._socket.getsockname()[:2]
+            self._link.room.opened(self.own, self._passed)
+        if code == 0 or _is_connected(self._socket):
+            self._connected(self._socket)
+        else:
+            self._link.loop.watch(self._socket, WRITE, self)
 
     def on_event(self, events: int) -> None:
         del events
@@ -187,8 +217,7 @@ class Connecting:
             self._connected(self._socket)
 
     def _connected(self, upstream: socket.socket) -> None:
-        self._over = True
-        self._timer.cancel()
+        self._end()
         self._link.connected(self, self._client, upstream)
 
     def _failed(self) -> None:
@@ -205,14 +234,21 @@ class Connecting:
         """Toxiproxy's answer to an upstream that can't be reached: the client is closed."""
         if self._over:
             return
-        self._over = True
-        self._timer.cancel()
+        self._end()
         self._upstream.leave(self)
         self._close_socket()
         self._link.loop.close(self._client)
         self._link.given_up(self)
 
+    def _end(self) -> None:
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _close_socket(self) -> None:
+        if self.own is not None:
+            self._link.room.gone(self.own)
+            self.own = None
         if self._socket is not None:
             self._link.loop.close(self._socket)
             self._socket = None

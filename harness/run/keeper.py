@@ -30,6 +30,7 @@ class Keeper:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._complained: set[str] = set()
+        self._why = ""
         self._lost = False
         self._cursor = 0
         self._renewed = 0
@@ -53,7 +54,9 @@ class Keeper:
             if now_ns() - self._renewed >= RENEW_EVERY_NS:
                 self._try("its leases can't be renewed", self._renew)
             if now_ns() - self._renewed > UNRENEWED_NS_MAX:
-                self._say_lost("keeper", "the leases were not renewed in time, so what was injected may be gone")
+                self._say_lost(
+                    "keeper", f"the leases were not renewed in time, so what was injected may be gone{self._why}"
+                )
 
     def _try(self, what: str, do: Callable[[], None]) -> None:
         """Whatever one round throws, the next must still be made: a keeper that dies lets every fault vanish."""
@@ -63,6 +66,7 @@ class Keeper:
             if what not in self._complained:
                 self._complained.add(what)
                 words = f"the target's supervisor: {what}: {type(error).__name__}: {error}"
+                self._why = f": {error}"
                 self.put(Note(t_ns=now_ns(), src="keeper", text=words))
 
     def _renew(self) -> None:

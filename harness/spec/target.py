@@ -68,6 +68,20 @@ class ServiceSpec(Written):
     url: str | None = Field(default=None, description="Where it is, for drivers that don't start it")
 
 
+class ProbeSpec(Written):
+    """What is asked through a link by its witness."""
+
+    path: str = Field(default="/health", description="Path that is asked; a small answer that is always the same")
+    method: Literal["GET", "POST", "PUT"] = Field(default="GET", description="HTTP method")
+    body: Any = Field(default=None, description="JSON sent along")
+    bulk: str | None = Field(default=None, description="Path asked for throughput; default: `path`")
+    bytes: Bytes = Field(
+        default=0,
+        validate_default=False,
+        description="Least size of the answer of `bulk`, such as 8KiB; without it: unknown",
+    )
+
+
 class LinkSpec(Written):
     """A link joins two services (`from: outside` for users). `variable` is the environment variable that reroutes it."""
 
@@ -76,7 +90,33 @@ class LinkSpec(Written):
     variable: str | None = Field(
         default=None, pattern=r"^[A-Z][A-Z0-9_]*$", description="Environment variable of `from` that reroutes the link"
     )
-    probe: str = Field(default="/health", description="Path asked through the link by its witness")
+    probe: str | ProbeSpec = Field(
+        default="/health", description="Path asked through the link by its witness, or more about it"
+    )
+    proxy: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Name of its proxy on a Toxiproxy; default: the link's name",
+    )
+
+    @property
+    def asks(self) -> ProbeSpec:
+        """The probe, written out."""
+        return self.probe if isinstance(self.probe, ProbeSpec) else ProbeSpec(path=self.probe)
+
+
+class ProxySpec(Written):
+    """The fault proxy, where it isn't the harness's own: a Toxiproxy that runs already."""
+
+    api: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$",
+        description="Address of its API, such as 127.0.0.1:8474; for the embedded driver",
+    )
+    kind: Literal["toxiproxy", "mldrill"] = Field(
+        default="toxiproxy", description="What runs there: Toxiproxy 2, or `drill proxy`, which has leases and taps"
+    )
 
 
 class Objective(Written):
@@ -337,6 +377,7 @@ class TargetSpec(Written):
     python_path: tuple[str, ...] = Field(
         default=(), description="Folders put on the path of `python` services, relative to this file"
     )
+    proxy: ProxySpec | None = Field(default=None, description="A fault proxy that isn't the harness's own")
     ports: tuple[Name, ...] = Field(default=(), description="Further reserved ports, such as the pager's")
     capabilities: tuple[Capability, ...] | None = Field(default=None, description="Narrows what the driver can do")
     services: dict[Name, ServiceSpec] = Field(min_length=1, max_length=64, description="What one can act on, by name")
@@ -357,3 +398,13 @@ class TargetSpec(Written):
     graph: GraphSpec = Field(default=GraphSpec(), description="Components beyond services and links")
     metrics: str | None = Field(default=None, description="URL scraped for the report's charts (Prometheus text)")
     charts: tuple[str, ...] = Field(default=(), description="Gauges that the report draws")
+
+    @model_validator(mode="after")
+    def _reachable_proxy(self) -> Self:
+        if self.proxy is None:
+            return self
+        if self.driver == DriverKind.EMBEDDED and self.proxy.api is None:
+            raise ValueError("`proxy` needs `api`, such as 127.0.0.1:8474: the embedded driver must know where it is")
+        if self.driver == DriverKind.DOCKER and self.proxy.api is not None:
+            raise ValueError("`proxy.api` is for the embedded driver; here `docker.proxy` names the Compose service")
+        return self

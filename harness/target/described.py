@@ -6,19 +6,19 @@ driver then spells out again with the same words.
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from harness.contract.probe import PLAIN, ProbeAsk, ProbeReading
 from harness.contract.undo import Json, Point, PointKind
 from harness.contract.words import Action, Observation
 from harness.errors import UsageError
-from harness.plugin import ProbeReading
 from harness.proxy.client import ProxyClient
 from harness.spec.target import TargetSpec
-from harness.target import calls, http, readings, snapshots
+from harness.target import asking, calls, http, probing, readings, snapshots
 from harness.target.declared import DeclaredPoints
 from harness.target.held import Lock
 from harness.target.interpolate import fill, fill_url
@@ -65,6 +65,10 @@ class DescribedTarget(ABC):
     def proxy_client(self) -> ProxyClient:
         """Of the fault proxy's API. Raises `EnvironmentProblem` where there is none."""
 
+    def proxy_name(self, link: str) -> str:
+        """What the link's proxy is called."""
+        return self._spec.links[link].proxy or link
+
     # --- use ----------------------------------------------------------------------------------------------------------
 
     def acquire(self, run: str) -> None:
@@ -77,16 +81,12 @@ class DescribedTarget(ABC):
 
     # --- readings -----------------------------------------------------------------------------------------------------
 
-    def probe_from_here(self, link: str) -> ProbeReading:
+    def probe_from_here(self, link: str, *, ask: ProbeAsk = PLAIN) -> ProbeReading:
         """One request through a link, from this host. Raises `UsageError` for one that isn't declared."""
         self.require_link(link)
-        url = f"{self.names()[f'link.{link}.url']}/{self._spec.links[link].probe.lstrip('/')}"
-        began = time.perf_counter()
-        try:
-            answer = http.request("GET", url, timeout_s=PROBE_S)
-        except (OSError, http.HTTP_PROBLEM) as error:
-            return ProbeReading(answered=False, seconds=time.perf_counter() - began, error=http.reason(error))
-        return ProbeReading(answered=True, seconds=time.perf_counter() - began, status=answer.status)
+        where = urlsplit(str(self.names()[f"link.{link}.url"]))
+        request = probing.request_of(self._spec.links[link], ask)
+        return probing.told(asking.ask(where.hostname or "", where.port or 80, limit_s=PROBE_S, **request))
 
     def require_link(self, link: str) -> None:
         """Raises `UsageError` for one that isn't declared."""
@@ -112,7 +112,7 @@ class DescribedTarget(ABC):
         return readings.read(self._spec.readings, reading, self.names(), after=after, limit=limit)
 
     def damage_mask(self, link: str, tap: str, *, after: int) -> tuple[list[tuple[str, list[str]]], int]:
-        page = self.proxy_client().tap_mask(link, tap, after=after)
+        page = self.proxy_client().tap_mask(self.proxy_name(link), tap, after=after)
         return [(str(hit.id), list(hit.columns)) for hit in page.records if hit.id is not None], page.next
 
     def config(self, service: str) -> dict[str, Json]:

@@ -13,6 +13,7 @@ from harness.contract.words import Capability
 from harness.errors import UnsupportedError
 from harness.plugin import Inventory
 from harness.spec.target import TargetSpec
+from harness.target import probing
 
 
 def inventory_of(spec: TargetSpec, *, driver: str, can: frozenset[Capability]) -> Inventory:
@@ -39,6 +40,7 @@ def inventory_of(spec: TargetSpec, *, driver: str, can: frozenset[Capability]) -
         actions=frozenset(spec.actions),
         observations=frozenset(spec.observations),
         digest=digest(spec),
+        probes={name: probing.probe_of(link) for name, link in spec.links.items()},
     )
 
 

@@ -61,19 +61,35 @@ def normal(kind: PointKind, value: Json) -> Any:
                 "stream": value.get("stream", "downstream"),
                 "toxicity": float(value.get("toxicity", 1.0)),
                 "attributes": {key: item for key, item in (value.get("attributes") or {}).items() if item != 0},
+                "per": value.get("per", "connection"),
             }
         case PointKind.TAP:
-            match = value.get("match") or {}
-            return {
-                "stream": value.get("stream", "downstream"),
-                "match": {
-                    "method": match.get("method", value.get("method", "")),
-                    "path": match.get("path", value.get("path", "")),
-                },
-                "record": value.get("record", "$"),
-                "id": value.get("id", "id"),
-                "corrupt": value.get("corrupt"),
-            }
+            return _tap(value)
         case PointKind.ALIAS:
             return str(value)
     return value
+
+
+WHOLE_MESSAGES = ("status", "delay_ms", "headers")
+"""What a tap that hits messages as they are does; else it damages their records."""
+
+
+def _tap(value: Any) -> dict[str, Any]:
+    match = value.get("match") or {}
+    where = {
+        "stream": value.get("stream", "downstream"),
+        "match": {
+            "method": match.get("method", value.get("method", "")),
+            "path": match.get("path", value.get("path", "")),
+        },
+    }
+    does = next((key for key in WHOLE_MESSAGES if value.get(key) is not None), None)
+    if does is None:
+        return {
+            **where,
+            "record": value.get("record", "$"),
+            "id": value.get("id", "id"),
+            "corrupt": value.get("corrupt"),
+        }
+    more = {"jitter_ms": value.get("jitter_ms", 0)} if does == "delay_ms" else {}
+    return {**where, "share": float(value.get("share", 1.0)), does: value[does], **more}

@@ -33,10 +33,32 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
     "link.latency": [
         {"link": "gateway-features", "latency": 0.3},
         {"link": "gateway-features", "latency": 30.0, "jitter": 5.0},
+        {"link": "gateway-features", "latency": 0.3, "per": "request", "share": 0.4},
     ],
     "link.timeout": [{"link": "gateway-features"}],
-    "link.reset": [{"link": "gateway-features"}, {"link": "gateway-features", "share": 0.6}],
+    "link.reset": [{"link": "gateway-features"}, {"link": "gateway-features", "share": 0.6, "per": "request"}],
     "link.cut": [{"link": "gateway-features"}],
+    "link.bandwidth": [
+        {"link": "gateway-features", "rate": 8000},
+        {"link": "gateway-features", "rate": 20_000, "stream": "upstream", "share": 0.4},
+    ],
+    "link.slice": [{"link": "gateway-features", "size": 200, "pause": 0.02}],
+    "link.stall": [{"link": "gateway-features", "loss": 0.2}],
+    "link.slow-close": [{"link": "gateway-features", "delay": 0.5}, {"link": "gateway-features", "delay": 60.0}],
+    "link.truncate": [
+        {"link": "gateway-features", "after": 1000},
+        {"link": "gateway-features", "after": 0, "stream": "upstream"},
+    ],
+    "link.corrupt": [{"link": "gateway-features", "rate": 0.02}],
+    "link.status": [{"link": "gateway-features"}, {"link": "gateway-features", "status": 429, "share": 0.3}],
+    "link.delay-requests": [
+        {"link": "gateway-features", "delay": 0.2, "share": 0.5, "path": "/h*"},
+        {"link": "gateway-features", "delay": 20.0},
+    ],
+    "link.headers": [
+        {"link": "gateway-features", "header": "Server", "value": "somebody else"},
+        {"link": "gateway-features", "header": "Server"},
+    ],
     "process.kill": [{"service": "features"}, {"service": "features", "down": True}],
     "process.pause": [{"service": "features"}],
     "service.stop": [{"service": "features"}],

@@ -18,14 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from harness import corrupt
+from harness.contract.probe import PLAIN, LinkProbe, ProbeAsk, ProbeReading
 from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
 from harness.contract.words import Action, Capability, Observation
+from harness.corrupt.apply import damage
+from harness.corrupt.spec import parse
 from harness.errors import EnvironmentProblem, UsageError
 from harness.history.events import Snapshot
-from harness.plugin import Inventory, ProbeReading, ProcessReading, UsageReading
+from harness.plugin import Inventory, ProcessReading, UsageReading
 from harness.seeds import fraction
 from harness.spec.target import TargetSpec
+from tests.doubles import stub_links
 
 STEP_S = 0.02
 """One transaction a step: fifty a second."""
@@ -33,7 +36,6 @@ JOB_EVERY_S = 1.0
 RESTART_S = 1.0
 WARM_S = 0.3
 """A fresh process is small until it has loaded its model."""
-PROBE_LIMIT_S = 2.0
 ROUND_TRIP_S = 0.004
 OWN_BYTES = 40 * 2**20
 """Private memory of a service; a replica that serves a heavy version holds `HEAVY_BYTES` more."""
@@ -143,6 +145,7 @@ def inventory(spec: TargetSpec = SPEC, *, capabilities: frozenset[Capability] = 
         actions=frozenset(spec.actions),
         observations=frozenset(spec.observations),
         digest="stub-digest",
+        probes={name: LinkProbe("GET", "/health", "/bulk", stub_links.BULK_BYTES) for name in spec.links},
     )
 
 
@@ -298,11 +301,11 @@ class StubTarget:
     def _through_taps(self, link: str, record: dict[str, Any]) -> dict[str, Any]:
         for point in [p for p in self._values if p.kind is PointKind.TAP and p.where.startswith(f"{link}/")]:
             tap = self.standing(point)
-            if tap is None:
+            if tap is None or "corrupt" not in tap:
                 continue
-            corruption = corrupt.parse(tap["corrupt"])
+            corruption = parse(tap["corrupt"])
             columns = {name: np.array([record[name]], dtype=object) for name in corruption.reads}
-            damaged = corrupt.damage(columns, corruption, ids=[record[tap["id"]]])
+            damaged = damage(columns, corruption, ids=[record[tap["id"]]])
             hit = [name for name, mask in damaged.masks.items() if mask[0]]
             record |= {name: damaged.columns[name].tolist()[0] for name in hit}
             if hit:
@@ -462,25 +465,24 @@ class StubTarget:
         parted = any(self._at(PointKind.PARTITION, "|".join(pair)) is None for pair in (ends, ends[::-1]))
         return "connection refused" if dead else "no route" if off else "no answer in time" if parted else ""
 
-    def probe(self, link: str) -> ProbeReading:
+    def probe(self, link: str, *, ask: ProbeAsk = PLAIN) -> ProbeReading:
         self._readable()
         if why := self._lost(link):
-            return ProbeReading(answered=False, seconds=0.001, error=why)
+            return ProbeReading(answered=False, seconds=0.001, error=why, ended="lost")
         if not self._at(PointKind.LINK_UP, link):
-            return ProbeReading(answered=False, seconds=0.001, error="connection refused")
-        seconds = ROUND_TRIP_S + 0.001 * fraction(self.seed, "probe", self._steps)
-        for point in [p for p in self._values if p.kind is PointKind.TOXIC and p.where.startswith(f"{link}/")]:
-            toxic = self.standing(point)
-            if toxic is None or fraction(self.seed, "toxicity", self._steps) >= toxic["toxicity"]:
-                continue
-            if toxic["type"] == "timeout":
-                return ProbeReading(answered=False, seconds=PROBE_LIMIT_S, error="no answer in time")
-            if toxic["type"] == "reset_peer":
-                return ProbeReading(answered=False, seconds=seconds, error="connection reset")
-            seconds += toxic["attributes"]["latency"] / 1000
-        if seconds > PROBE_LIMIT_S:
-            return ProbeReading(answered=False, seconds=PROBE_LIMIT_S, error="no answer in time")
-        return ProbeReading(answered=True, seconds=seconds, status=200)
+            return ProbeReading(answered=False, seconds=0.001, error="connection refused", ended="refused")
+        return stub_links.probe(
+            ask,
+            seconds=ROUND_TRIP_S + 0.001 * fraction(self.seed, "probe", self._steps),
+            toxics=self._on(PointKind.TOXIC, link),
+            taps=[tap for tap in self._on(PointKind.TAP, link) if "corrupt" not in tap],
+            draw=lambda *names: fraction(self.seed, "link", self._steps, *names),
+        )
+
+    def _on(self, kind: PointKind, link: str) -> list[Json]:
+        """What stands on a link."""
+        found = [point for point in self._values if point.kind is kind and point.where.startswith(f"{link}/")]
+        return [value for point in found if (value := self.standing(point)) is not None]
 
     def served_version(self, service: str, model: str) -> str | None:
         if self.unreadable or self._processes[service].died_ns is not None:

@@ -50,6 +50,8 @@ class Handler(BaseHTTPRequestHandler):
             case "/alias" | "/served":
                 version = STATE.parent / "alias"
                 self.say({"model": {"version": int(version.read_text()) if version.exists() else 1}})
+            case "/now":
+                self.say({"now": time.monotonic_ns()})
             case "/peer":
                 self.peer()
             case _:

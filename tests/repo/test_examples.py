@@ -7,9 +7,11 @@ needs make, isn't marked.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,13 +47,16 @@ EXAMPLES = [page for page in PAGES if blocks(page)]
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """That of somebody who has just activated the environment; what they leave running is taken down."""
+    """That of somebody who has just activated the environment; what they leave running is taken down or ended."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     variables = {**os.environ, "PATH": path, "MLDRILL_STATE": str(tmp_path / "state")}
     yield variables
     shown = type_in("drill status --json", variables, tmp_path).stdout
     for instance in json.loads(shown or "[]"):
         type_in(f"drill down --instance {instance['instance']}", variables, tmp_path)
+    for file in tmp_path.glob("empty/*.pid"):
+        with contextlib.suppress(ProcessLookupError):  # the page itself ended it
+            os.kill(int(file.read_text()), signal.SIGTERM)
 
 
 def type_in(line: str, environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:

@@ -201,7 +201,7 @@ LEGAL = [
     ("harness/spec/scenario.py", "from harness.contract import words\nfrom harness.spec.base import Record"),
     ("harness/spec/scenario.py", "from .base import Record"),
     ("harness/plugin.py", "from harness.clock import now_ns\nfrom harness.history import events"),
-    ("harness/proxy/tap.py", "from harness.corrupt.columns import scale\nimport socket"),
+    ("harness/proxy/tap/http.py", "from harness.corrupt.columns import scale\nimport socket"),
     ("harness/target/embedded.py", "from harness.proxy.client import Client"),
     ("harness/score/times.py", "from harness.measure import onset\nfrom datetime import timedelta"),
     (

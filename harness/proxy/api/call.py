@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from harness.proxy import checked
-from harness.proxy.refusal import Refusal, bad_body
+from harness.proxy import bodies, checked
+from harness.proxy.refusal import Refusal
+
+JSON = "application/json"
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,11 @@ class Call:
     body: bytes
 
     def document(self) -> object:
-        if not self.body.strip():
-            raise bad_body("EOF")
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError) as error:
-            raise bad_body(str(error)[:200]) from None
+        return bodies.read(self.body)
 
     def fields(self) -> dict[str, object]:
-        return checked.as_object(self.document(), "the body")
+        """The body's keys in small letters, and those of its `attributes`."""
+        return fields_of(self.document(), "the body")
 
     @property
     def counters(self) -> bool:
@@ -41,13 +38,22 @@ class Call:
         return int(text)
 
 
+def fields_of(value: object, what: str) -> dict[str, object]:
+    fields = checked.as_object(bodies.lower_keys(value), what)
+    if "attributes" in fields:
+        fields["attributes"] = bodies.lower_keys(fields["attributes"])
+    return fields
+
+
 @dataclass(frozen=True)
 class Answer:
-    """`body` None for 204; `text` instead of JSON where Toxiproxy sends text."""
+    """`body` None for none; `text` instead of JSON where Toxiproxy sends text. `type` where it isn't the usual one."""
 
     status: int
     body: object = None
     text: str = ""
+    type: str = ""
+    location: str = ""
 
 
 Handler = Callable[[Call], Answer]

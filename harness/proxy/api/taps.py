@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from harness.proxy import checked, recordpath
+from collections.abc import Callable, Mapping
+
+from harness.proxy import checked
 from harness.proxy.api.call import Answer, Call, Handler
 from harness.proxy.lease import Leases
-from harness.proxy.link import STREAMS, Links
-from harness.proxy.masklog import PAGE_MAX
-from harness.proxy.refusal import INVALID_STREAM, TAP_NOT_FOUND, Refusal, refuse
-from harness.proxy.tap import Match, Tap
+from harness.proxy.link import Links
+from harness.proxy.refusal import TAP_NOT_FOUND, Refusal, refuse, unknown
+from harness.proxy.tap.asked import http_tap
+from harness.proxy.tap.masklog import PAGE_MAX, MaskLog
+from harness.proxy.tap.redis_asked import redis_tap
+from harness.proxy.tap.tap import Tap
 
 CURSOR_MAX = 2**62
-TAP_KEYS = ("name", "stream", "match", "record", "id", "corrupt", "lease")
+Maker = Callable[[Mapping[str, object], int, Callable[[str], MaskLog]], Tap]
+KINDS: dict[str, Maker] = {"http": http_tap, "redis": redis_tap}
+"""By what stands on the link; each gets the fields, the link's seed, and where to ask for the mask log."""
 
 
 class TapCalls:
@@ -34,36 +40,11 @@ class TapCalls:
     def _tap_create(self, call: Call) -> Answer:
         link = self._links.get(call.names[0])
         fields = call.fields()
-        checked.known_keys(fields, "field", TAP_KEYS)
-        name = checked.text(fields, "name")
-        if not name:
-            raise Refusal("missing required field: name")
-        stream = checked.text(fields, "stream", "downstream")
-        if stream not in STREAMS:
-            raise refuse(INVALID_STREAM)
-        matching = checked.as_object(fields.get("match"), "match")
-        checked.known_keys(matching, "field of match", ("method", "path"))
-        record = checked.text(fields, "record", "$")
-        path = recordpath.parse(record)
-        lease = checked.text(fields, "lease")
-        self._leases.require(lease)
-        from harness.proxy.tapdamage import damage_of  # numpy, only for those who tap
-
-        spec = checked.as_object(fields.get("corrupt"), "corrupt")
-        columns, damage = damage_of(spec)
-        tap = Tap(
-            name=name,
-            stream=stream,
-            match=Match(checked.text(matching, "method").upper(), checked.text(matching, "path")),
-            record=record,
-            path=path,
-            id_key=checked.text(fields, "id", "id"),
-            columns=columns,
-            damage=damage,
-            spec=spec,
-            log=link.log_for(name),
-            lease=lease,
-        )
+        kind = checked.text(fields, "kind", "http")
+        if kind not in KINDS:
+            raise Refusal(unknown("kind of tap", kind, known=KINDS))
+        self._leases.require(checked.text(fields, "lease"))
+        tap = KINDS[kind](fields, link.seed, link.log_for)
         link.add_tap(tap)
         return Answer(200, tap.shown())
 

@@ -1,31 +1,52 @@
-"""The toxics: one small file each, registered in `TYPES`.
+"""The toxics: one small file each. Every module of this package declares one (`TOXIC`), and is found by itself.
 
-To add one: write a file with an `ATTRIBUTES` table and a stage class, and list it here. A stage gets its toxic (for
-the attributes as they are now, and `affect` to count what it really did) and the pipe that it stands in.
+A declaration says what the attributes may be, what toxicity may be drawn for (`per`) and which stage stands in the
+stream; `parts` has what stages have in common. docs/adding-a-toxic.md shows a whole one.
+
+Where toxics differ from Toxiproxy's on purpose, `compat` (a switch of the whole proxy) gives back Toxiproxy's ways:
+
+- `timeout` starts its time anew with each chunk, and its removal closes connections that lost nothing too.
+- Unknown attributes, and unknown keys of a toxic, are ignored.
+- Any 64-bit number is taken for an attribute, and any toxicity: a negative time is none, a toxicity above 1 is 1, below
+  0 is 0, and the API shows what was given. Not taken is what would hang or kill Toxiproxy (`rate` below 1;
+  `average_size` below 1, or not above `size_variation`). Toxics that Toxiproxy doesn't have keep their bounds.
+
+It doesn't give back what helps nobody: removals that block, a toxicity drawn anew at each update, draws without a seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import pkgutil
+import struct
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib import import_module
+from types import ModuleType
 
 from harness import seeds
-from harness.proxy.stage import Host, Stage
-from harness.proxy.toxic import latency, reset_peer, timeout
-from harness.proxy.toxic.attribute import Attribute
+from harness.proxy.stage import Host, Owner, Stage
+from harness.proxy.toxic.parts.declaration import Counts, Declaration, Per
+
+__all__ = ["TYPES", "Declaration", "Per", "Toxic", "declared"]
 
 
-@dataclass(frozen=True)
-class ToxicType:
-    attributes: Mapping[str, Attribute]
-    stage: Callable[[Toxic, Host], Stage]
+def declared(modules: Iterable[ModuleType]) -> dict[str, Declaration]:
+    """By type. A module without a declaration, or two of one type, are a mistake that the proxy won't start with."""
+    types: dict[str, Declaration] = {}
+    for module in modules:
+        declaration = getattr(module, "TOXIC", None)
+        if not isinstance(declaration, Declaration):
+            raise TypeError(f"{module.__name__} declares no toxic: TOXIC = Declaration(...) is missing")
+        if declaration.type in types:
+            raise TypeError(f"{module.__name__} declares a second toxic '{declaration.type}'")
+        types[declaration.type] = declaration
+    return types
 
 
-TYPES: dict[str, ToxicType] = {
-    "latency": ToxicType(latency.ATTRIBUTES, latency.LatencyStage),
-    "timeout": ToxicType(timeout.ATTRIBUTES, timeout.TimeoutStage),
-    "reset_peer": ToxicType(reset_peer.ATTRIBUTES, reset_peer.ResetPeerStage),
-}
+TYPES = declared(
+    import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__) if not found.ispkg
+)
 
 
 @dataclass(eq=False)
@@ -39,21 +60,35 @@ class Toxic:
     attributes: dict[str, int]
     seed: int
     lease: str = ""
-    connections: int = 0
-    chunks: int = 0
+    per: Per = Per.CONNECTION
+    compat: bool = False
+    stream_given: str = ""
+    counts: Counts = field(default_factory=Counts)
+    asked: dict[int, deque[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._watcher = _Watcher(self)  # one only: owners are known by identity
+
+    def hits(self, *ordinals: int) -> bool:
+        """Drawn for (seed, link and toxic, connection, unit): an update changes the bound, never the draw."""
+        return self.toxicity >= 1 or seeds.fraction(self.seed, "toxicity", *ordinals) < self.toxicity
 
     def applies(self, ordinal: int) -> bool:
-        """Drawn once for (seed, link and toxic, connection): an update changes the bound, never the draw."""
-        return self.toxicity >= 1 or seeds.fraction(self.seed, "toxicity", ordinal) < self.toxicity
+        """Units are drawn when they come."""
+        return self.per is not Per.CONNECTION or self.hits(ordinal)
 
     def stage(self, pipe: Host) -> Stage:
-        return TYPES[self.type].stage(self, pipe)
+        stage = TYPES[self.type].stage(self, pipe)
+        if self.per is Per.CONNECTION:
+            return stage
+        from harness.proxy.toxic.parts import units  # only for those who cut
 
-    def affect(self, stage_affected: bool) -> None:
-        """Counts a chunk; `stage_affected` says whether its connection was counted before."""
-        self.chunks += 1
-        if not stage_affected:
-            self.connections += 1
+        return units.cut(self, pipe, stage, self.asked if self.stream == "downstream" else None)
+
+    def watcher(self, stream: str) -> Owner | None:
+        """What has to stand in the other direction, so that responses can be told apart."""
+        responses = self.per is Per.REQUEST and self.stream == "downstream"
+        return self._watcher if responses and stream == "upstream" else None
 
     def shown(self, *, counters: bool) -> dict[str, object]:
         """In Toxiproxy's order of keys. What it doesn't have is only there when asked for, or set."""
@@ -61,11 +96,47 @@ class Toxic:
             "attributes": self.attributes,
             "name": self.name,
             "type": self.type,
-            "stream": self.stream,
-            "toxicity": int(self.toxicity) if self.toxicity.is_integer() else self.toxicity,
+            "stream": self.stream_given or self.stream,
+            "toxicity": _as_float32(self.toxicity),
         }
+        if self.per is not Per.CONNECTION:
+            body["per"] = self.per.value
         if self.lease:
             body["lease"] = self.lease
         if counters:
-            body["affected"] = {"connections": self.connections, "chunks": self.chunks}
+            body["affected"] = self._affected()
         return body
+
+    def _affected(self) -> dict[str, int]:
+        counts = self.counts
+        shown = {"connections": counts.connections, "chunks": counts.chunks, "bytes": counts.bytes}
+        if self.per is not Per.CONNECTION:
+            shown |= {f"{self.per.value}s": counts.units, "unframed": counts.unframed}
+        return shown
+
+
+class _Watcher:
+    def __init__(self, toxic: Toxic) -> None:
+        self._toxic = toxic
+
+    def applies(self, ordinal: int) -> bool:
+        del ordinal
+        return True
+
+    def stage(self, pipe: Host) -> Stage:
+        from harness.proxy.toxic.parts import units  # only for those who cut
+
+        return units.AskedStage(self._toxic, pipe, self._toxic.asked)
+
+
+def _as_float32(value: float) -> float | int:
+    """As Toxiproxy shows it: the shortest number that is the same in 32 bits."""
+    if value.is_integer():
+        return int(value)
+    stored = struct.pack("f", value)
+    (exact,) = struct.unpack("f", stored)
+    for digits in range(1, 9):
+        short = float(f"{exact:.{digits}g}")
+        if struct.pack("f", short) == stored:
+            return short
+    return float(f"{exact:.9g}")

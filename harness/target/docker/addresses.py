@@ -21,6 +21,7 @@ from harness.contract.undo import Json
 from harness.errors import EnvironmentProblem, HarnessError
 from harness.proxy.client import ProxyClient
 from harness.spec.target import TargetSpec
+from harness.target import borrowed
 from harness.target.docker.daemon import Daemon, Missing
 from harness.target.docker.record import Record
 from harness.target.docker.selection import Found, Selection
@@ -112,7 +113,9 @@ class Addresses:
         """Link -> the port inside the proxy's container."""
         found = self.proxy_container()
         if self._listens[0] != found.id:
-            ports = {name: info.port for name, info in self.proxy().proxies().items()}
+            standing = self.proxy().proxies()
+            names = borrowed.names_of(self._spec)
+            ports = {link: standing[name].port for link, name in names.items() if name in standing}
             self._listens = (found.id, ports)
         return self._listens[1]
 

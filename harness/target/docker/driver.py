@@ -16,6 +16,7 @@ from harness.contract.words import Capability
 from harness.errors import EnvironmentProblem
 from harness.plugin import Inventory, LinkWay
 from harness.spec.target import TargetSpec
+from harness.target import borrowed
 from harness.target.docker import described, examined, record, shaping
 from harness.target.docker.daemon import Daemon
 from harness.target.docker.instance import DockerTarget
@@ -28,6 +29,8 @@ CAN = frozenset(Capability) - {Capability.CLOCK}
 
 def _by_proxy(spec: TargetSpec) -> LinkWay:
     docker = docker_of(spec)
+    if borrowed.of(spec) is not None:
+        return borrowed.way_of(f"Compose service '{docker.proxy}', proxy.kind")
     return LinkWay(f"the fault proxy on the link, Compose service '{docker.proxy}' (docker.links: {docker.links})")
 
 
@@ -42,7 +45,7 @@ class DockerDriver:
     def inventory(self, spec: TargetSpec) -> Inventory:
         """Raises `UnsupportedError` when the description narrows to what this driver hasn't got."""
         by_tc = docker_of(spec).links == "tc"
-        can = CAN - {Capability.TAP} if by_tc else CAN
+        can = CAN - {Capability.TAP} if by_tc or borrowed.of(spec) is not None else CAN
         ways = {name: shaping.way_of(spec, name) if by_tc else _by_proxy(spec) for name in spec.links}
         return msgspec.structs.replace(inventory_of(spec, driver=self.name, can=can), ways=ways)
 

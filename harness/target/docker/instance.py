@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from harness.contract.probe import PLAIN, ProbeAsk, ProbeReading
 from harness.contract.undo import Json, Point, Undo, UndoOutcome
 from harness.contract.words import Action
 from harness.errors import EnvironmentProblem, HarnessError, UsageError
 from harness.history.events import Snapshot
-from harness.plugin import ProbeReading, ProcessReading, UsageReading
+from harness.plugin import ProcessReading, UsageReading
 from harness.proxy.client import ProxyClient
 from harness.spec.target import TargetSpec
-from harness.target import calls, links, snapshots
+from harness.target import borrowed, calls, links, probing, snapshots
 from harness.target.described import PROBE_S, DescribedTarget
 from harness.target.docker import compose, counters, inside, life, lifecycle, limits, looks, neighbour, operator, record
 from harness.target.docker.addresses import Addresses
@@ -72,7 +73,8 @@ class DockerTarget(DescribedTarget):
         if docker_of(self._spec).links == "tc":
             return Shaping(self._spec, daemon=self.daemon, selection=self.selection, instance=self._instance)
         lease = f"mldrill-{self._instance}"
-        return links.LinkPoints(self._spec, proxy=self.addresses.proxy, lease=lease, lease_s=LEASE_S)
+        names = borrowed.names_of(self._spec)
+        return links.LinkPoints(self._spec, proxy=self.addresses.proxy, lease=lease, lease_s=LEASE_S, names=names)
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -207,18 +209,14 @@ class DockerTarget(DescribedTarget):
             ready_url=self.ready_url(service),
         )
 
-    def probe(self, link: str) -> ProbeReading:
+    def probe(self, link: str, *, ask: ProbeAsk = PLAIN) -> ProbeReading:
         """From inside the service that calls, where that can run anything; else from this host."""
         self.require_link(link)
-        found = self._spec.links[link]
-        path = f"/{found.probe.lstrip('/')}"
-        if found.from_ != OUTSIDE:
-            told = self._probe_inside(link, found.from_, path)
-            if told is not None:
-                return told
-        return self.probe_from_here(link)
+        caller = self._spec.links[link].from_
+        told = self._probe_inside(link, caller, ask) if caller != OUTSIDE else None
+        return told if told is not None else self.probe_from_here(link, ask=ask)
 
-    def _probe_inside(self, link: str, caller: str, path: str) -> ProbeReading | None:
+    def _probe_inside(self, link: str, caller: str, ask: ProbeAsk) -> ProbeReading | None:
         try:
             container = self.selection.find(caller, among=self.addresses.listed())
             if container.state != "running" or not self.selection.allowed(container):
@@ -228,7 +226,8 @@ class DockerTarget(DescribedTarget):
             return None
         if url is None:
             return None
-        return neighbour.ask(self.daemon, container.id, f"{url}{path}", within_s=PROBE_S, tools=self._tools)
+        request = probing.request_of(self._spec.links[link], ask)
+        return neighbour.ask(self.daemon, container.id, url, request, within_s=PROBE_S, tools=self._tools)
 
     def _called_url(self, link: str, container: str) -> str | None:
         """What the caller's own environment says, else the proxy's listener, else nothing."""

@@ -14,6 +14,7 @@ import msgspec
 
 from harness.contract.undo import Json, Point, PointKind
 from harness.errors import HarnessError
+from harness.target import borrowed
 from harness.target.docker import compose, life, limits, looks, record
 from harness.target.docker.daemon import Missing
 from harness.target.docker.record import limits_of
@@ -125,7 +126,10 @@ def heal_all(target: DockerTarget) -> None:
     elif target.spec.links and target.addresses.has_proxy():
         proxy = target.addresses.proxy()
         proxy.wait_ready(within_s=PROXY_S_MAX)
-        proxy.reset()
+        if borrowed.of(target.spec) is not None:
+            borrowed.clear(proxy, borrowed.names_of(target.spec).values())
+        else:
+            proxy.reset()
 
 
 def take_down(target: DockerTarget, found: record.Record | None) -> None:
@@ -149,10 +153,12 @@ def wait_for_proxy(target: DockerTarget) -> None:
     if not (target.spec.links and target.addresses.has_proxy()):
         return
     try:
-        target.addresses.proxy().wait_ready(within_s=PROXY_S_MAX)
+        proxy = target.addresses.proxy()
+        proxy.wait_ready(within_s=PROXY_S_MAX)
+        borrowed.require_kind(proxy, target.spec.proxy)
     except HarnessError as error:
         raise compose.StartProblem(
-            f"the fault proxy is not ready: {error.message}", log=target.log_tail(PROXY)
+            f"the fault proxy is not ready: {error.message}", log=target.log_tail(PROXY), hint=error.hint
         ) from None
 
 

@@ -1,23 +1,28 @@
 """What a service gets from a link, asked from inside its own container: networks, names and proxy as it has them.
 
-HTTP, or Redis's protocol where the caller's variable says `redis://`; any answer is one, also a refusal in words. A few lines
-of Python where the container has it, else wget, for HTTP only. The time is taken inside, so that starting the command is no part
-of it. Where neither is there, or the container can't run anything, None says so, and the caller looks from the host.
+HTTP, or Redis's protocol where the caller's variable says `redis://`; any answer is one, also a refusal in words. By Python
+where the container has it (`harness.target.asking`, as text), else wget, for HTTP only, which tells no more than the answer.
+The time is taken inside, so that starting the command is no part of it. Where neither is there, or the container can't run
+anything, None says so, and the caller looks from the host.
 """
 
 from __future__ import annotations
 
+import json
 import time
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
+from harness.contract.probe import ProbeReading
 from harness.errors import EnvironmentProblem
-from harness.plugin import ProbeReading
+from harness.target import asking, probing
 from harness.target.docker.daemon import Daemon
 
-ASK = """
+PING = """
 import socket, sys, time
-host, port, path, limit, redis = sys.argv[1], int(sys.argv[2]), sys.argv[3], float(sys.argv[4]), sys.argv[5] == "redis"
-ask = "PING\\r\\n" if redis else f"GET {path} HTTP/1.0\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n"
+host, port, limit = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 began = time.perf_counter()
 def left():
     rest = limit - (time.perf_counter() - began)
@@ -25,16 +30,15 @@ def left():
     return rest
 try:
     link = socket.create_connection((host, port), timeout=left())
-    link.sendall(ask.encode())
+    link.sendall(b"PING\\r\\n")
     answer = b""
-    while True:
+    while b"\\n" not in answer:
         link.settimeout(left())
         got = link.recv(65536)
         if not got: break
         answer += got
-        if redis and b"\\n" in answer: break
-    if not answer.startswith((b"+", b"-") if redis else b"HTTP/"): raise ConnectionResetError("connection reset")
-    print("ok", time.perf_counter() - began, 0 if redis else int(answer.split()[1]))
+    if not answer.startswith((b"+", b"-")): raise ConnectionResetError("connection reset")
+    print("ok", time.perf_counter() - began, 0)
 except TimeoutError:
     print("no", time.perf_counter() - began, "no answer in time")
 except ConnectionRefusedError:
@@ -42,33 +46,56 @@ except ConnectionRefusedError:
 except OSError as error:
     print("no", time.perf_counter() - began, error.strerror or error)
 """
+PYTHON = ("python3", "-I", "-S", "-c")
 NOT_FOUND = (126, 127)
 TOOLS = ("python3", "wget")
 REDIS = "redis"
 
 
-def ask(daemon: Daemon, container: str, url: str, *, within_s: float, tools: dict[str, str]) -> ProbeReading | None:
-    """One GET. `tools` remembers by container which command it has."""
+def ask(
+    daemon: Daemon, container: str, url: str, request: Mapping[str, Any], *, within_s: float, tools: dict[str, str]
+) -> ProbeReading | None:
+    """One request below `url`, as `probing.request_of` gives it. `tools` remembers by container which command it has."""
     parts = urlsplit(url)
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    port = parts.port or (6379 if parts.scheme == REDIS else 80)
-    target = (parts.hostname or "", str(port), path, f"{within_s:g}", parts.scheme)
+    redis = parts.scheme == REDIS
     able = (tools[container],) if container in tools else TOOLS
-    for tool in (tool for tool in able if tool == "python3" or parts.scheme != REDIS):
+    for tool in (tool for tool in able if tool == "python3" or not redis):
         began = time.perf_counter()
         try:
-            if tool == "python3":
-                code, out = daemon.run(container, ["python3", "-I", "-S", "-c", ASK, *target])
-            else:
-                limit = str(max(1, round(within_s)))
-                code, out = daemon.run(container, ["wget", "-q", "-T", limit, "-O", "/dev/null", url])
+            code, out = daemon.run(container, _command(tool, parts, request, within_s))
         except EnvironmentProblem:
             return None
         if code in NOT_FOUND or "executable file not found" in out:
             continue
         tools[container] = tool
-        return _told(out) if tool == "python3" else _by_wget(code, out, time.perf_counter() - began)
+        if tool == "wget":
+            return _by_wget(code, out, time.perf_counter() - began)
+        return _told(out) if redis else _seen(out)
     return None
+
+
+def _command(tool: str, parts: SplitResult, request: Mapping[str, Any], within_s: float) -> list[str]:
+    path = f"{parts.path.rstrip('/')}{request['path']}"
+    if tool == "wget":
+        return ["wget", "-q", "-T", str(max(1, round(within_s))), "-O", "/dev/null", f"http://{parts.netloc}{path}"]
+    if parts.scheme == REDIS:
+        return [*PYTHON, PING, parts.hostname or "", str(parts.port or 6379), f"{within_s:g}"]
+    given = {
+        **request,
+        "host": parts.hostname or "",
+        "port": parts.port or 80,
+        "path": path,
+        "body": request["body"].decode(),
+        "limit_s": within_s,
+    }
+    return [*PYTHON, Path(asking.__file__).read_text(), json.dumps(given)]
+
+
+def _seen(out: str) -> ProbeReading | None:
+    try:
+        return probing.told(json.loads(out))
+    except (ValueError, EnvironmentProblem):
+        return None
 
 
 def _told(out: str) -> ProbeReading | None:

@@ -9,16 +9,20 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from harness.contract.words import Capability
-from harness.errors import EnvironmentProblem
+from harness.errors import EnvironmentProblem, HarnessError
 from harness.plugin import Inventory
+from harness.proxy.client import Kind
 from harness.spec.target import TargetSpec
 from harness.state import instances_dir
-from harness.target.embedded import launch, record
+from harness.target import borrowed
+from harness.target.embedded import launch, record, startup
 from harness.target.embedded.instance import EmbeddedTarget
 from harness.target.embedded.memory import proportional_bytes
 from harness.target.held import Lock
-from harness.target.instances import InstanceStatus, ServiceStatus
+from harness.target.instances import Finding, InstanceStatus, ServiceStatus
 from harness.target.inventory import digest, inventory_of
 
 CAN = frozenset(
@@ -42,8 +46,13 @@ class EmbeddedDriver:
     name = "embedded"
 
     def inventory(self, spec: TargetSpec) -> Inventory:
-        """Raises `UnsupportedError` when the description narrows to what this driver hasn't got."""
-        return inventory_of(spec, driver=self.name, can=CAN)
+        """Raises `UnsupportedError` when the description wants what this driver hasn't got."""
+        where = borrowed.of(spec)
+        if where is None:
+            return inventory_of(spec, driver=self.name, can=CAN)
+        ways = {name: borrowed.way_of(f"proxy.api {where.api}") for name in spec.links}
+        found = inventory_of(spec, driver=self.name, can=CAN - {Capability.TAP})
+        return msgspec.structs.replace(found, ways=ways)
 
     def open(self, spec: TargetSpec, *, folder: Path, instance: str, seed: int) -> EmbeddedTarget:
         """The instance, running or not; starts nothing."""
@@ -86,6 +95,34 @@ class EmbeddedDriver:
     def known(self) -> Sequence[str]:
         """Names of all instances of this user, running or not."""
         return sorted(entry.name for entry in instances_dir().iterdir() if (entry / record.RECORD).exists())
+
+    def examine(self) -> Sequence[Finding]:
+        """Of each running instance behind a Toxiproxy of others: what answers there, and what stands in it that no run holds."""
+        return [looked for name in self.instances() if (looked := self._examined(self._of(self._record(name))))]
+
+    def _examined(self, target: EmbeddedTarget) -> Finding | None:
+        if borrowed.of(target.spec) is None or not target.spec.links:
+            return None
+        check, client = f"proxy of '{target.instance}'", target.proxy
+        try:
+            version, kind = client.version(), client.kind()
+            standing = borrowed.left(client, startup.proxy_names(target.spec, target.instance).values())
+        except HarnessError as error:
+            return Finding(check, ok=False, says=error.message)
+        leases = (
+            "no leases: only its run, the reaper or `drill heal` takes back what is set"
+            if kind is Kind.TOXIPROXY
+            else "leases"
+        )
+        says = f"{kind} {version} at {client.address}, {leases}"
+        held = target.lock.holder() is not None
+        if standing and not held:
+            return Finding(check, ok=False, says=f"{says}; left there: {', '.join(standing)}", left=standing)
+        return Finding(check, ok=True, says=says)
+
+    def sweep(self, instance: str) -> Sequence[str]:
+        """Nothing outlives the memory of an instance here."""
+        return ()
 
     def describe(self, instance: str) -> InstanceStatus:
         """Raises `EnvironmentProblem` when there is no such instance."""

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import msgspec
 
+from harness.contract.probe import PLAIN, ProbeAsk, ProbeReading
 from harness.contract.undo import Json, Point, Undo, UndoOutcome
 from harness.errors import EnvironmentProblem
 from harness.history.events import Snapshot
-from harness.plugin import ProbeReading, ProcessReading
+from harness.plugin import ProcessReading
 from harness.proxy.client import ProxyClient
 from harness.spec.target import TargetSpec
-from harness.target import calls, snapshots
+from harness.target import borrowed, calls, snapshots
 from harness.target.declared import CALL_S
 from harness.target.described import DescribedTarget
 from harness.target.embedded import looks, operator, record, startup
@@ -64,6 +65,8 @@ class EmbeddedTarget(DescribedTarget):
                 )
                 self._points = None
         try:
+            if self._borrows:
+                startup.stand_links(self.proxy, self._spec, self._present())
             startup.wait_ready(self._spec, self._present())
         except EnvironmentProblem:
             if fresh:
@@ -85,6 +88,10 @@ class EmbeddedTarget(DescribedTarget):
         )
         return same and self._answers()
 
+    @property
+    def _borrows(self) -> bool:
+        return bool(self._spec.links) and self._spec.proxy is not None
+
     def _answers(self) -> bool:
         try:
             self.status()
@@ -102,7 +109,9 @@ class EmbeddedTarget(DescribedTarget):
             return
         self.control.ask(Baseline(), within_s=CALL_S)
         startup.wait_left(found)
-        if self._spec.links:
+        if self._borrows:
+            startup.stand_links(self.proxy, self._spec, found)
+        elif self._spec.links:
             self.proxy.wait_ready(within_s=startup.SUPERVISOR_S_MAX)
             self.proxy.reset()
         startup.wait_ready(self._spec, found)
@@ -120,6 +129,12 @@ class EmbeddedTarget(DescribedTarget):
         found = record.load(self.home)
         if found is not None:
             startup.stop(found)
+            self._leave_proxy()
+
+    def _leave_proxy(self) -> None:
+        """A proxy that isn't ours is left without our links; one that is gone has none."""
+        if self._borrows and borrowed.answers(self.proxy):
+            borrowed.remove(self.proxy, startup.proxy_names(self._spec, self._instance).values())
 
     def wait_left(self) -> None:
         """Returns when no process is on its way out any more."""
@@ -141,9 +156,12 @@ class EmbeddedTarget(DescribedTarget):
     def proxy_client(self) -> ProxyClient:
         return self.proxy
 
+    def proxy_name(self, link: str) -> str:
+        return startup.proxy_names(self._spec, self._instance)[link]
+
     @property
     def proxy(self) -> ProxyClient:
-        return ProxyClient(f"{startup.HOST}:{self._present().ports['proxy']}", timeout_s=CALL_S)
+        return ProxyClient(startup.proxy_address(self._spec, self._present()), timeout_s=CALL_S)
 
     @property
     def points(self) -> Points:
@@ -162,6 +180,7 @@ class EmbeddedTarget(DescribedTarget):
     def undo(self, undo: Undo) -> UndoOutcome:
         """Restores only where the injected value still stands; an instance that is no longer there needs no healing."""
         if not self.running:
+            self._leave_proxy()
             return UndoOutcome.GONE
         return self.points.undo(undo)
 
@@ -180,8 +199,8 @@ class EmbeddedTarget(DescribedTarget):
         self.operations.require_service(service)
         return looks.look(self.status().services[service], ready_url=self.ready_url(service))
 
-    def probe(self, link: str) -> ProbeReading:
-        return self.probe_from_here(link)
+    def probe(self, link: str, *, ask: ProbeAsk = PLAIN) -> ProbeReading:
+        return self.probe_from_here(link, ask=ask)
 
     def snapshot(self) -> Snapshot:
         found = self.status().services

@@ -13,6 +13,7 @@ from harness.errors import UsageError
 from harness.proxy.client import ProxyClient
 from harness.spec.target import TargetSpec
 from harness.target import declared, links, restoring
+from harness.target.embedded import startup
 from harness.target.embedded.control import Client
 from harness.target.embedded.launch import LEASE_S, Get, Inject, Restore
 
@@ -32,7 +33,8 @@ class Points:
         own: declared.DeclaredPoints,
     ) -> None:
         self._spec, self._control = spec, control
-        self._links = links.LinkPoints(spec, proxy=lambda: proxy, lease=f"mldrill-{instance}", lease_s=LEASE_S)
+        names, lease = startup.proxy_names(spec, instance), startup.lease_of(instance)
+        self._links = links.LinkPoints(spec, proxy=lambda: proxy, lease=lease, lease_s=LEASE_S, names=names)
         self.declared = own
 
     def get(self, point: Point) -> Json:
@@ -63,7 +65,7 @@ class Points:
         return restoring.restore(undo, get=self.get, set=self.set)
 
     def renew(self) -> None:
-        """Renews the proxy's lease."""
+        """Renews the proxy's lease, or looks whether its proxies are still there."""
         self._links.renew()
 
     def _holder(self, point: Point) -> links.LinkPoints | declared.DeclaredPoints:

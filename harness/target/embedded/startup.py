@@ -23,9 +23,10 @@ import msgspec
 
 from harness.contract.undo import Json
 from harness.errors import EnvironmentProblem
+from harness.proxy.client import Kind, ProxyClient
 from harness.seeds import derive
 from harness.spec.target import ServiceSpec, TargetSpec
-from harness.target import http
+from harness.target import borrowed, http
 from harness.target.embedded import logs, ports, processes, record
 from harness.target.embedded.control import Client
 from harness.target.embedded.launch import (
@@ -65,6 +66,48 @@ def port_names(spec: TargetSpec) -> list[str]:
     names += [f"link/{name}" for name in spec.links]
     names += [f"port/{name}" for name in spec.ports]
     return [*names, "proxy"]
+
+
+def own_proxy(spec: TargetSpec) -> bool:
+    """Whether the instance has a fault proxy of its own; a Toxiproxy that runs already is used instead where one is named."""
+    return bool(spec.links) and spec.proxy is None
+
+
+def lease_of(instance: str) -> str:
+    """The lease under which what is set in the fault proxy stands."""
+    return f"mldrill-{instance}"
+
+
+def proxy_address(spec: TargetSpec, found: record.Record) -> str:
+    """Of the API of the fault proxy."""
+    named = spec.proxy.api if spec.proxy is not None else None
+    return named or f"{HOST}:{found.ports['proxy']}"
+
+
+def proxy_names(spec: TargetSpec, instance: str) -> dict[str, str]:
+    """Link -> what its proxy is called: on a proxy of others, the instance's name keeps it apart from theirs."""
+    if spec.proxy is None:
+        return {name: name for name in spec.links}
+    return {name: link.proxy or f"mldrill-{instance}-{name}" for name, link in spec.links.items()}
+
+
+def stand_links(client: ProxyClient, spec: TargetSpec, found: record.Record) -> None:
+    """Where the fault proxy isn't the instance's own: has it there, with a proxy for each link and nothing set in them."""
+    client.wait_ready(within_s=SUPERVISOR_S_MAX)
+    borrowed.require_kind(client, spec.proxy)
+    if client.kind() is Kind.OURS:
+        client.drop_lease(lease_of(found.instance))
+    names = proxy_names(spec, found.instance)
+    borrowed.stand(client, {names[link]: ends for link, ends in _ends(spec, found).items()})
+    borrowed.clear(client, names.values())
+
+
+def _ends(spec: TargetSpec, found: record.Record) -> dict[str, tuple[str, str]]:
+    """Link -> where its proxy listens, and where it leads."""
+    return {
+        name: (f"{HOST}:{found.ports[f'link/{name}']}", f"{HOST}:{found.ports[f'service/{link.to}']}")
+        for name, link in spec.links.items()
+    }
 
 
 def names_of(found: record.Record, *, service: str | None = None) -> dict[str, Json]:
@@ -124,7 +167,7 @@ def _clear(home: Path, spec: TargetSpec) -> None:
 
 def _launch(spec: TargetSpec, found: record.Record, home: Path, descriptors: tuple[int, ...]) -> Launch:
     services = [_service(name, service, spec, found, home) for name, service in spec.services.items()]
-    if spec.links:
+    if own_proxy(spec):
         services.insert(0, _proxy(spec, found, home))
     return Launch(
         instance=found.instance,
@@ -181,13 +224,8 @@ def _proxy(spec: TargetSpec, found: record.Record, home: Path) -> ServiceLaunch:
     """The fault proxy: one listener per link. Restarted with the same file, it comes back without toxics."""
     config = home / "proxy.json"
     links = [
-        {
-            "name": name,
-            "listen": f"{HOST}:{found.ports[f'link/{name}']}",
-            "upstream": f"{HOST}:{found.ports[f'service/{link.to}']}",
-            "enabled": True,
-        }
-        for name, link in spec.links.items()
+        {"name": name, "listen": listen, "upstream": upstream, "enabled": True}
+        for name, (listen, upstream) in _ends(spec, found).items()
     ]
     write(config, msgspec.json.encode(links))
     port = found.ports["proxy"]
@@ -249,7 +287,7 @@ def wait_ready(spec: TargetSpec, found: record.Record) -> None:
     began = time.monotonic()
     pending = {name: f"/{service.ready.http.lstrip('/')}" for name, service in spec.services.items()}
     limits = {name: service.ready.within for name, service in spec.services.items()}
-    if spec.links:
+    if own_proxy(spec):
         pending, limits = {PROXY: "/version"} | pending, {PROXY: SUPERVISOR_S_MAX} | limits
     why = dict.fromkeys(pending, "it never answered")
     while pending:

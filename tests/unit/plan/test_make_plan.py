@@ -101,7 +101,8 @@ def refusal(kind: type[HarnessError], written: Scenario, **how: Any) -> list[str
 
 def test_a_fault_is_resolved_to_numbers() -> None:
     (fault,) = plan(scenario(SLOW)).faults
-    assert fault.arguments == {"link": "gateway-features", "latency": 0.3, "jitter": 0.0, "stream": "downstream"}
+    drawn = {"stream": "downstream", "share": 1.0, "per": "connection"}
+    assert fault.arguments == {"link": "gateway-features", "latency": 0.3, "jitter": 0.0, **drawn}
     assert (fault.dose, fault.components) == (0.3, (Component("link", "gateway-features"),))
 
 

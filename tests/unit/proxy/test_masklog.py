@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.proxy.masklog import MaskLog
+from harness.proxy.tap.masklog import MaskLog
 
 
 def test_the_oldest_are_dropped_and_counted() -> None:

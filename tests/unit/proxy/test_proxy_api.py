@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.unit.proxy.support import ProxyProcess, start_proxy
+from tests.unit.proxy.support import ProxyProcess, start_proxy, until
 
 UP = "127.0.0.1:9"
 
@@ -175,14 +175,15 @@ def test_browsers_unknown_paths_and_methods_are_answered_as_by_toxiproxy(ask: As
     ("sent", "answer"),
     [
         (b"\x16\x03\x01\x02\x00 no HTTP\r\n\r\n", b"HTTP/1.1 400 "),
-        (b"GET /version HTTP/1.1\r\nX: " + b"x" * 200_000, b"HTTP/1.1 400 "),
+        (b"GET /version HTTP/1.1\r\nX: " + b"x" * 200_000, b"HTTP/1.1 431 "),
         (b"POST /reset HTTP/1.1\r\nContent-Length: 104857600\r\n\r\n", b"HTTP/1.1 413 "),
         (
             b"POST /reset HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"10000\r\n%s\r\n" % (b"x" * 65536) * 20,
             b"HTTP/1.1 413 ",
         ),
-        (b"GET / HTTP/1.1\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", b"HTTP/1.1 404 "),
-        (b"GET /proxies/\xff HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", b"HTTP/1.1 404 "),
+        (b"GET /proxies/\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", b"HTTP/1.1 400 "),
+        (b"GET /version HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 "),
     ],
 )
 def test_junk_on_the_api_port_is_answered_and_harms_nothing(
@@ -217,3 +218,40 @@ def test_a_configuration_that_cannot_be_had_whole_is_an_error(tmp_path: Path) ->
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 2
     assert "missing required field: upstream at proxy 1" in done.stderr
+
+
+def test_a_lease_that_is_not_renewed_takes_its_toxic_with_it(ask: Asker) -> None:
+    ask("POST", "/proxies", {"name": "leased", "upstream": UP, "listen": "127.0.0.1:0"})
+    toxic = {"type": "latency", "lease": "mine"}
+    assert ask("POST", "/proxies/leased/toxics", toxic) == error(404, "lease not found")
+    assert ask("POST", "/leases", {"id": "mine", "ttl_ms": 60_000}) == (
+        201,
+        {"id": "mine", "ttl_ms": 60_000, "new": True},
+    )
+    assert ask("POST", "/proxies/leased/toxics", toxic)[0] == 200
+    assert ask("POST", "/proxies/leased", {"enabled": False, "lease": "mine"})[0] == 200
+    assert ask("POST", "/leases", {"id": "mine", "ttl_ms": 50})[1] == {"id": "mine", "ttl_ms": 50, "new": False}
+    until(lambda: ask("GET", "/leases") == (200, {"leases": []}))
+    shown = ask("GET", "/proxies/leased")[1]
+    assert isinstance(shown, dict)
+    assert (shown["enabled"], shown["toxics"]) == (True, [])
+    assert ask("DELETE", "/leases/mine") == error(404, "lease not found")
+
+
+def test_populate_with_toxics_updates_those_that_are_there(ask: Asker) -> None:
+    entry = {"name": "with", "upstream": UP, "listen": "127.0.0.1:0", "toxics": [{"type": "latency"}]}
+    made = ask("POST", "/populate?toxics=1", [entry])[1]
+    assert isinstance(made, dict)
+    entry["listen"] = made["proxies"][0]["listen"]
+    entry["toxics"] = [{"type": "latency", "attributes": {"latency": 5}}, {"type": "timeout"}]
+    told = ask("POST", "/populate?toxics=1", [entry])[1]
+    assert isinstance(told, dict)
+    toxics = told["proxies"][0]["toxics"]
+    assert [toxic["name"] for toxic in toxics] == ["latency_downstream", "timeout_downstream"]
+    assert toxics[0]["attributes"]["latency"] == 5
+    entry["toxics"] = [{"type": "latency", "toxicity": 7}]
+    status, wrong = ask("POST", "/populate?toxics=1", [entry])
+    assert isinstance(wrong, dict)
+    assert status == 400
+    assert wrong["error"].startswith("proxy 'with', toxic 1 'latency_downstream': toxicity 7 is out of range")
+    assert [proxy["name"] for proxy in wrong["proxies"]] == ["with"]

@@ -10,10 +10,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.plugin import ProbeReading
+from harness.contract.probe import PLAIN, ProbeReading
+from harness.spec.target import LinkSpec
+from harness.target import probing
 from harness.target.docker import neighbour
 
 WITHIN_S = 5.0
+LINK = LinkSpec.model_validate({"from": "a", "to": "b"})
 
 
 class Here:
@@ -49,7 +52,8 @@ def peer(says: bytes) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def ask(url: str, here: Here) -> ProbeReading | None:
-    return neighbour.ask(here, "c", url, within_s=WITHIN_S, tools={})  # type: ignore[arg-type]  # runs commands here
+    request = probing.request_of(LINK, PLAIN)
+    return neighbour.ask(here, "c", url, request, within_s=WITHIN_S, tools={})  # type: ignore[arg-type]  # runs commands here
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,7 @@ def test_any_answer_is_one(scheme: str, says: bytes, answered: bool, status: int
         reading = ask(f"{scheme}://127.0.0.1:{port}/0", Here())
     assert reading is not None
     assert (reading.answered, reading.status) == (answered, status)
-    assert heard[0].startswith(b"PING\r\n" if scheme == "redis" else b"GET /0 HTTP/1.0\r\n")
+    assert heard[0].startswith(b"PING\r\n" if scheme == "redis" else b"GET /0/health HTTP/1.1\r\n")
 
 
 def test_redis_is_not_asked_by_what_speaks_http_only() -> None:

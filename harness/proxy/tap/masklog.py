@@ -28,6 +28,14 @@ class MaskLog:
         self._records.append((record_id, columns, t_ns))
         self.written += 1
 
+    def take_over(self, other: MaskLog) -> None:
+        """Writes what another log has. What that one had dropped is dropped here too, and with it all from before."""
+        if other.dropped:
+            self._records.clear()
+            self.dropped = self.written = self.written + other.dropped
+        for record in other._records:
+            self.write(*record)
+
     def page(self, after: int, limit: int) -> dict[str, object]:
         """Records written behind the cursor `after` (0: from the beginning), oldest first."""
         start = min(max(after, self.dropped), self.written)

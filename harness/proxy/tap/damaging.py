@@ -1,0 +1,84 @@
+"""What every tap uses, whatever its records came in: rows and their ids in, damaged values out, the mask, the counts.
+
+A tap parses what it holds into rows (a mapping of column names to values each) and their ids, asks `hits`, writes the
+hits' values into what it holds, and tells `wrote` which of them it could write. Two steps, because the mask is the
+receipt of the damage done: a value that can't be written validly in its format is not damage, and not in the mask.
+
+The draw of a record belongs to (seed, id), or to its ordinal in this tap where it has no id: how records are split
+into calls changes nothing.
+
+This module doesn't load numpy; the `Damage` that it is given does (`harness.proxy.tap.damage.damage_of`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.proxy.tap.masklog import MaskLog
+
+Columns = Mapping[str, list[object]]
+Damage = Callable[[Columns, list[object]], tuple[Mapping[str, list[object]], Mapping[str, list[bool]]]]
+"""(columns, keys of the records' draws) -> (damaged columns, masks). Python's own types, no numpy scalars."""
+
+
+class Undamageable(Exception):  # noqa: N818 - an answer, not a failure: the records pass unharmed and are counted
+    """Such columns can't be damaged so."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A record that the damage changed: its position among the rows given, its id, its new values by column."""
+
+    row: int
+    id: object
+    values: dict[str, object]
+
+
+class Damaging:
+    """`columns` are those that the damage reads or changes; rows need have no others."""
+
+    def __init__(self, columns: tuple[str, ...], damage: Damage, log: MaskLog) -> None:
+        self.columns = columns
+        self._damage = damage
+        self.log = log
+        self.records = 0
+        self.records_damaged = 0
+
+    def hits(self, rows: Sequence[Mapping[str, object]], ids: Sequence[object]) -> list[Hit]:
+        """Counts the rows as seen; changes nothing. An id of None, a list or an object is none: drawn by ordinal.
+
+        Raises Undamageable where the damage can't be done to such columns; that is the caller's to count.
+        """
+        if not rows:
+            return []
+        keys = [self.records + n if _is_no_id(i) else i for n, i in enumerate(ids)]
+        self.records += len(rows)
+        damaged, masks = self._damage({name: [row.get(name) for row in rows] for name in self.columns}, keys)
+        by_row: dict[int, dict[str, object]] = {}
+        for column, mask in masks.items():
+            values = damaged[column]
+            for n, hit in enumerate(mask):
+                if hit:
+                    by_row.setdefault(n, {})[column] = values[n]
+        return [Hit(n, ids[n], by_row[n]) for n in sorted(by_row)]
+
+    def wrote(self, hits: Sequence[Hit]) -> None:
+        """These are really in what goes on: into the mask and the counts."""
+        t_ns = time.monotonic_ns()
+        for hit in hits:
+            self.log.write(hit.id, tuple(hit.values), t_ns)
+        self.records_damaged += len(hits)
+
+    def counters(self) -> dict[str, object]:
+        return {
+            "records": self.records,
+            "records_damaged": self.records_damaged,
+            "mask_next": self.log.written,
+            "mask_dropped": self.log.dropped,
+        }
+
+
+def _is_no_id(value: object) -> bool:
+    return value is None or isinstance(value, dict | list)
