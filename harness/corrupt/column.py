@@ -70,10 +70,8 @@ def missing(column: Column) -> Mask:
 
 
 def objects(values: list[Any]) -> Column:
-    """An array of objects, also of lists, which numpy would make another axis of."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
+    """An array of objects. Not by assignment, which would take lists of one length for another axis."""
+    return np.fromiter(values, dtype=object, count=len(values))
 
 
 def each(column: Column, change: Callable[[Any], object]) -> Column:

@@ -15,14 +15,14 @@ import numpy as np
 
 from harness.corrupt import draw
 from harness.corrupt.adapters import Tabular, columns_of
-from harness.corrupt.column import Column, Columns, Mask, Rows, changed
+from harness.corrupt.column import ABSENT, Column, Columns, Mask, Rows, changed
 from harness.corrupt.damage.base import CellDamage, RowDamage, TableDamage
 from harness.corrupt.errors import CorruptionError, unknown
 from harness.corrupt.hit import Hit
 from harness.corrupt.mechanism.base import Place
 from harness.corrupt.reference import Reference
 from harness.corrupt.spec import Corruption
-from harness.corrupt.table import Cause, Table, joined
+from harness.corrupt.table import Cause, Ordinals, Table, joined
 
 
 class Stream:
@@ -54,7 +54,8 @@ class Stream:
         count = _count(columns, ids)
         ordinals = draw.ordinals(count, first=self._next)
         self._next += count
-        table = Table(columns, ids, ordinals, consecutive=True)
+        ids, placed = _drawn_by(ids, ordinals)
+        table = Table(columns, ids, ordinals, placed=placed, consecutive=True)
         for step in self._steps:
             table = step.feed(table)
         return table
@@ -122,6 +123,9 @@ class _Step:
             )
         else:
             hit = draw.below(keys, chances, seed=seed, name=drawn_as)
+            placed = place.table.placed
+            if part is None and placed is not None:
+                hit[placed] = draw.below_at(place.table.ordinals[placed], chances, seed=seed, name=drawn_as)
         return hit if eligible is None else np.logical_and(hit, eligible, out=hit)
 
     # what happens to it
@@ -180,7 +184,7 @@ class _Step:
         return self._told(table, out, Cause(self._is.name, cells, np.zeros(len(table), bool), _NOTHING))
 
     def _told(self, table: Table, columns: Columns, cause: Cause) -> Table:
-        return Table(columns, table.ids, table.ordinals, (*table.causes, cause), table.consecutive)
+        return replace(table, columns=columns, causes=(*table.causes, cause))
 
     def _rows(self, table: Table, damage: RowDamage) -> Table:
         place = self._place(table, "")
@@ -196,12 +200,7 @@ class _Step:
         cause = Cause(self._is.name, {}, np.zeros(len(table), bool), dropped, self._is.mechanism.undecided(place))
         arrived = self._told(table, table.columns, cause).take(rows)
         own = arrived.causes[-1]
-        arrived = Table(
-            arrived.columns,
-            arrived.ids,
-            arrived.ordinals,
-            (*arrived.causes[:-1], Cause(own.name, {}, moved, dropped, own.spared)),
-        )
+        arrived = replace(arrived, causes=(*arrived.causes[:-1], replace(own, rows=moved)))
         if self._late is not None and len(self._late):
             arrived = joined(self._late, arrived)
             due = np.concatenate([self._due, due])
@@ -215,6 +214,19 @@ class _Step:
 
 
 _NOTHING = np.empty(0, dtype=np.int64)
+
+
+def _drawn_by(ids: draw.Ids | None, ordinals: Ordinals) -> tuple[draw.Ids | None, Mask | None]:
+    """Rows whose id is missing (or is a list or an object, which is none) are drawn by their place."""
+    if ids is None or (isinstance(ids, np.ndarray) and ids.dtype != object):
+        return ids, None
+    listed = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+    placed = np.array([one is None or one is ABSENT or isinstance(one, dict | list) for one in listed], dtype=bool)
+    if not placed.any():
+        return listed, None
+    if placed.all():
+        return None, None
+    return [int(ordinals[n]) if placed[n] else one for n, one in enumerate(listed)], placed
 
 
 def _exactly(dose: float, eligible: Mask | None, fractions: draw.Fractions) -> Mask:

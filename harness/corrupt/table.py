@@ -54,6 +54,8 @@ class Table:
     ids: Ids | None
     ordinals: Ordinals
     causes: tuple[Cause, ...] = ()
+    placed: Mask | None = None
+    """Which rows have no id although others have one: these too are drawn by their place, and `ids` has that."""
     consecutive: bool = False
     """Whether each ordinal is known to be one more than that before it."""
 
@@ -71,6 +73,7 @@ class Table:
             None if self.ids is None else _taken(self.ids, rows),
             self.ordinals[rows],
             tuple(cause.take(rows) for cause in self.causes),
+            None if self.placed is None else self.placed[rows],
         )
 
 
@@ -90,7 +93,8 @@ def joined(one: Table, other: Table) -> Table:
         name: np.concatenate([one.columns[name], column]) for name, column in other.columns.items()
     }
     ids = None if one.ids is None or other.ids is None else _joined_ids(one.ids, other.ids)
-    return Table(columns, ids, np.concatenate([one.ordinals, other.ordinals]), causes)
+    ordinals = np.concatenate([one.ordinals, other.ordinals])
+    return Table(columns, ids, ordinals, causes, _joined_placed(one, other))
 
 
 def _taken(ids: Ids, rows: Rows) -> Ids:
@@ -102,3 +106,10 @@ def _joined_ids(one: Ids, other: Ids) -> Ids:
         return np.concatenate([one, other])
     both: Sequence[object] = [*one, *other]
     return both
+
+
+def _joined_placed(one: Table, other: Table) -> Mask | None:
+    if one.placed is None and other.placed is None:
+        return None
+    parts = [np.zeros(len(part), dtype=bool) if part.placed is None else part.placed for part in (one, other)]
+    return np.concatenate(parts)

@@ -118,7 +118,7 @@ def run(
     with mask.open("w") as masks:
         log = _MaskFile(masks, id_column)
         for batch in reader.batches(wanted, BATCH_ROWS):
-            ids = _ids(batch, id_column, first=summary.rows_in)
+            ids = _ids(batch, id_column)
             summary.rows_in += len(next(iter(batch.values())))
             damaged = corrupt.told(stream.feed(batch, ids=ids))
             _give(_readable(damaged) if reader.broken else damaged, writer, log, summary)
@@ -132,14 +132,12 @@ def run(
     return summary
 
 
-def _ids(columns: Mapping[str, Column], id_column: str, *, first: int) -> list[object] | None:
-    """A row without an id is drawn by its place, as on links."""
+def _ids(columns: Mapping[str, Column], id_column: str) -> Column | None:
     if not id_column:
         return None
     if id_column not in columns:
         raise unknown("--id", id_column, known=[name for name in columns if not name.startswith("\x00")])
-    found = columns[id_column].tolist()
-    return [first + n if one is None or one is corrupt.ABSENT else one for n, one in enumerate(found)]
+    return columns[id_column]
 
 
 def _readable(damaged: corrupt.Damaged) -> corrupt.Damaged:

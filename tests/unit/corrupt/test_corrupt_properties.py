@@ -196,6 +196,22 @@ def test_what_is_late_and_then_lost_is_told_once() -> None:
         assert sorted(gone + there) == list(range(ROWS))
 
 
+@given(st.lists(st.sampled_from([None, "a", "b", 7, {}]), min_size=1, max_size=40), st.integers(0, 40))
+def test_rows_without_an_id_are_drawn_by_their_place_also_among_others(ids: list[object], at: int) -> None:
+    chain = (spec("missing", columns=["amount"], dose=0.4, seed=9),)
+    amount = np.ones(len(ids))
+    whole = corrupt.damage({"amount": amount}, chain, ids=ids).masks["amount"]
+    stream = corrupt.Stream(chain)
+    parts = [
+        corrupt.told(stream.feed({"amount": part}, ids=some)).masks["amount"]
+        for part, some in ((amount[:at], ids[:at]), (amount[at:], ids[at:]))
+    ]
+    assert np.concatenate(parts).tolist() == whole.tolist()
+    nameless = corrupt.damage({"amount": amount}, chain).masks["amount"]
+    without = [n for n, one in enumerate(ids) if one is None or one == {}]
+    assert whole[without].tolist() == nameless[without].tolist()
+
+
 def test_exact_is_exact_and_refused_on_streams() -> None:
     corruption = spec("missing", columns=["amount"], dose=0.25, exact=True)
     assert corrupt.damage({"amount": np.ones(1001)}, corruption).masks["amount"].sum() == 250
