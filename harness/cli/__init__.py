@@ -30,6 +30,7 @@ VERBS = {
     "replay": "Feed a recorded run to the conductor and compare its commands",
     "validate": "Check files that people write",
     "plan": "What a drill would do, step by step; nothing is started",
+    "corrupt": "Damage a file of data, with the truth about every damaged cell",
     "schema": "JSON Schema of scenario, playbook and target files",
     "up": "Bring a target up and leave it running",
     "down": "Take a target down",

@@ -1,18 +1,31 @@
-"""Damage to records, as a pure function: columns in, damaged columns and masks out.
+"""Damage to data that looks like real damage, with the truth about every damaged cell. Needs numpy only.
 
-What a unit change does to a feature doesn't depend on how it gets there, so this knows nothing of links, targets or
-files: `damage` takes a mapping of names to arrays, never changes it, and says by a mask per column which values really
+Columns and a corruption go in; damaged copies and a mask per column come out, and a mask says which values really
 became others. Four things are separate: the *type* (what happens to a value), the *mechanism* (whom it may happen
 to), the *dose* (the expected share of those) and the *seed*.
 
 The draw belongs to (seed, column or record, record id), never to a batch: the same records split in any way, in any
 order, twice, get the same damage. Records without ids are drawn by their ordinal.
 
-To add a type or a mechanism: one small file under `damage/` or `mechanism/`, and a line in `registry`.
+To add a type or a mechanism: one small class under `damage/` or `mechanism/`, and a line in `registry`.
 """
 
-from harness.corrupt.apply import Damaged, damage
+from harness.corrupt.apply import Damaged, damage, told
+from harness.corrupt.column import ABSENT
 from harness.corrupt.errors import CorruptionError
-from harness.corrupt.spec import Corruption, parse
+from harness.corrupt.reference import Reference
+from harness.corrupt.spec import Corruption, parse, parse_chain
+from harness.corrupt.stream import Stream
 
-__all__ = ["Corruption", "CorruptionError", "Damaged", "damage", "parse"]
+__all__ = [
+    "ABSENT",
+    "Corruption",
+    "CorruptionError",
+    "Damaged",
+    "Reference",
+    "Stream",
+    "damage",
+    "parse",
+    "parse_chain",
+    "told",
+]

@@ -1,68 +1,73 @@
-"""`damage`: the columns, a corruption, and the records' ids, to damaged copies and masks."""
+"""`damage`: a whole table (or one batch of it), a corruption or several, and the rows' ids, to damaged copies and masks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.corrupt import draw
-from harness.corrupt.column import Column, Mask, changed
-from harness.corrupt.errors import CorruptionError, unknown
+from harness.corrupt.adapters import Tabular
+from harness.corrupt.column import Column, Mask
+from harness.corrupt.reference import Reference
 from harness.corrupt.spec import Corruption
+from harness.corrupt.stream import Stream
+from harness.corrupt.table import Cause, Table, joined
 
 
 @dataclass(frozen=True)
 class Damaged:
-    """All columns (those that weren't to be damaged are the caller's own), and a mask for each that was."""
+    """All columns (those that weren't to be damaged are the caller's own), and what was done to them.
+
+    `masks` say, for each damaged column, which cells became others, whatever the cause; `causes` say it one by one.
+    `ordinals` are the places in the input of the rows that are there now.
+    """
 
     columns: Mapping[str, Column]
     masks: Mapping[str, Mask]
+    causes: tuple[Cause, ...]
+    ordinals: NDArray[np.int64]
 
     @property
     def records(self) -> Mask:
-        """Which records were damaged in any column."""
-        any_column: Mask = np.logical_or.reduce(list(self.masks.values()))
-        return any_column
+        """Which rows were damaged in any way."""
+        any_way = np.zeros(len(self.ordinals), dtype=bool)
+        for cause in self.causes:
+            any_way |= cause.touched
+        return any_way
+
+    @property
+    def hits(self) -> int:
+        """How many rows were damaged, moved, copied or lost: 0 where the corruption hit nothing."""
+        return int(self.records.sum()) + sum(len(cause.dropped) for cause in self.causes)
 
 
 def damage(
-    columns: Mapping[str, Column], corruption: Corruption, *, ids: draw.Ids | None = None, first_ordinal: int = 0
+    columns: Tabular,
+    corruption: Corruption | Sequence[Corruption],
+    *,
+    ids: draw.Ids | None = None,
+    first_ordinal: int = 0,
+    reference: Reference | None = None,
 ) -> Damaged:
-    """Never changes what it is given. Without `ids`, records are numbered on from `first_ordinal`.
+    """`columns` is a mapping of names to arrays, a structured array or an Arrow table. Never
+    changes what it is given. Without `ids`, rows are numbered on from `first_ordinal`.
 
     Raises CorruptionError where a column is missing, lengths differ, or a column can't be damaged so.
     """
-    count = _count(columns, corruption, ids)
-    keys = draw.ordinals(count, first=first_ordinal) if ids is None else ids
-    eligible = corruption.mechanism.eligible(columns, count=count)
-    out: dict[str, Column] = dict(columns)
+    chain = (corruption,) if isinstance(corruption, Corruption) else tuple(corruption)
+    stream = Stream(chain, reference=reference, first_ordinal=first_ordinal, whole=True)
+    table = stream.feed(columns, ids=ids)
+    rest = stream.finish()
+    return told(table if rest is None else joined(table, rest))
+
+
+def told(table: Table) -> Damaged:
+    """A batch that came out of a `Stream`, as `damage` tells it."""
     masks: dict[str, Mask] = {}
-    for name in corruption.columns:
-        drawn_as = name if corruption.damage.per_value else ""
-        hit = eligible & (draw.fractions(keys, seed=corruption.seed, name=drawn_as) < corruption.dose)
-        out[name], masks[name] = _one(columns[name], corruption, hit, name=name)
-    return Damaged(out, masks)
-
-
-def _one(column: Column, corruption: Corruption, hit: Mask, *, name: str) -> tuple[Column, Mask]:
-    worst = corruption.damage.damaged(column, name=name)
-    if worst.dtype != column.dtype:
-        kept = column.astype(worst.dtype)  # also where nothing is hit: a batch's type must not depend on the draw
-    else:
-        kept = column.copy()
-    kept[hit] = worst[hit]
-    return kept, hit & changed(column, kept)
-
-
-def _count(columns: Mapping[str, Column], corruption: Corruption, ids: draw.Ids | None) -> int:
-    for name in corruption.reads:
-        if name not in columns:
-            raise unknown("columns", name, known=columns)
-    lengths = {name: len(column) for name, column in columns.items()}
-    if ids is not None:
-        lengths["ids"] = len(ids)
-    if len(set(lengths.values())) > 1:
-        raise CorruptionError(f"columns: lengths differ: {lengths}")
-    return next(iter(lengths.values()), 0)
+    for cause in table.causes:
+        for name, mask in cause.cells.items():
+            masks[name] = mask if name not in masks else masks[name] | mask
+    return Damaged(table.columns, masks, table.causes, table.ordinals)

@@ -1,14 +1,32 @@
-"""What the types and mechanisms share about arrays."""
+"""What types of damage and mechanisms share about arrays: which values are the same, and which are numbers or times."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.corrupt.errors import CorruptionError
+
 Column = NDArray[Any]
+Columns = Mapping[str, Column]
 Mask = NDArray[np.bool_]
+Rows = NDArray[np.intp]
+
+NUMBERS = "fiu"
+TIMES = "mM"
+
+
+class _Absent:
+    """The value of a field that a record doesn't have; only in columns of objects."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT = _Absent()
 
 
 def changed(before: Column, after: Column) -> Mask:
@@ -16,12 +34,12 @@ def changed(before: Column, after: Column) -> Mask:
     if before.dtype == object or after.dtype == object:
         pairs = zip(before.tolist(), after.tolist(), strict=True)
         return np.array([not _same(b, a) for b, a in pairs], dtype=bool)
-    same: Mask = np.asarray(before == after, dtype=bool)
+    different: Mask = np.asarray(before != after, dtype=bool)
     if before.dtype.kind in "fc" and after.dtype.kind in "fc":
-        same |= np.isnan(before) & np.isnan(after)
-    elif before.dtype.kind in "mM":
-        same |= np.isnat(before) & np.isnat(after)
-    return ~same
+        different &= ~(np.isnan(before) & np.isnan(after))
+    elif before.dtype.kind in TIMES and after.dtype.kind in TIMES:
+        different &= ~(np.isnat(before) & np.isnat(after))
+    return different
 
 
 def _same(before: object, after: object) -> bool:
@@ -33,5 +51,40 @@ def _same(before: object, after: object) -> bool:
 
 
 def _equal_numbers(before: object, after: object) -> bool:
-    numbers = isinstance(before, int | float) and isinstance(after, int | float)
-    return numbers and not isinstance(before, bool) and not isinstance(after, bool) and before == after
+    return is_number(before) and is_number(after) and before == after
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def missing(column: Column) -> Mask:
+    """Which values are missing: None, NaN, NaT, or a field that isn't there."""
+    if column.dtype.kind in "fc":
+        return np.asarray(np.isnan(column), dtype=bool)
+    if column.dtype.kind in TIMES:
+        return np.asarray(np.isnat(column), dtype=bool)
+    if column.dtype == object:
+        return np.array([v is None or v is ABSENT or (isinstance(v, float) and v != v) for v in column.tolist()], bool)
+    return np.zeros(len(column), dtype=bool)
+
+
+def objects(values: list[Any]) -> Column:
+    """An array of objects. Not by assignment, which would take lists of one length for another axis."""
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
+def each(column: Column, change: Callable[[Any], object]) -> Column:
+    """A value at a time, to objects."""
+    return objects([change(value) for value in column.tolist()])
+
+
+def need_numbers(column: Column, *, name: str, kind: str) -> None:
+    """Columns of objects pass: what isn't a number among them stays as it is."""
+    if column.dtype.kind not in NUMBERS and column.dtype != object:
+        raise CorruptionError(f"column '{name}': {kind} needs numbers, not {column.dtype}")
+
+
+def need_text(column: Column, *, name: str, kind: str) -> None:
+    if column.dtype.kind not in "UT" and column.dtype != object:
+        raise CorruptionError(f"column '{name}': {kind} needs text, not {column.dtype}")

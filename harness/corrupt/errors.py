@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from harness.errors import HarnessError
 
@@ -13,6 +12,8 @@ class CorruptionError(HarnessError):
 
 
 def unknown(field: str, value: object, *, known: Iterable[str]) -> CorruptionError:
+    from difflib import get_close_matches  # only when something is wrong: it costs milliseconds to import
+
     names = sorted(known)
     near = get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""

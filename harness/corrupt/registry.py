@@ -1,38 +1,34 @@
-"""Which types and mechanisms there are, and what they must be able to do."""
+"""Which types of damage and mechanisms there are. To add one: a small class in `damage/` or `mechanism/`, and its line here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Protocol
-
-from harness.corrupt.column import Column, Mask
+from harness.corrupt.damage.base import Damage
+from harness.corrupt.damage.columns import Absent, Added, Doubled, Renamed
+from harness.corrupt.damage.label import Flip
 from harness.corrupt.damage.missing import Missing
-from harness.corrupt.damage.scale import Scale
+from harness.corrupt.damage.neighbours import Misjoined, Stuck, Swapped
+from harness.corrupt.damage.numbers import Clip, Offset, Outlier, Round, Scale, Sign
+from harness.corrupt.damage.rows import Drop, Duplicate, Late, Reorder
+from harness.corrupt.damage.text import AsText, Mojibake, NewCategory, Poison, Remap, Truncated, Typo
+from harness.corrupt.damage.times import Future, TimeZone
 from harness.corrupt.mechanism.at_random import AtRandom
+from harness.corrupt.mechanism.base import Mechanism
+from harness.corrupt.mechanism.graded import Graded
+from harness.corrupt.mechanism.itself import Itself
+from harness.corrupt.mechanism.near import Near
+from harness.corrupt.mechanism.runs import Batch, Burst
 from harness.corrupt.mechanism.where import Where
+from harness.corrupt.mechanism.window import Window
 
+_NUMBERS = (Scale, Offset, Sign, Round, Clip, Outlier)
+_CELLS = (Missing, Stuck, Misjoined, Swapped, AsText, Remap, NewCategory, Typo, Mojibake, Truncated)
+_TIMES_AND_LABELS = (TimeZone, Future, Flip, Poison)
+_ROWS = (Duplicate, Drop, Reorder, Late)
+_COLUMNS = (Renamed, Added, Absent, Doubled)
 
-class Damage(Protocol):
-    """A type of damage: a frozen dataclass whose fields are its parameters."""
-
-    name: ClassVar[str]
-    per_value: ClassVar[bool]
-    """Whether each value is drawn by itself, or a record as a whole."""
-
-    def damaged(self, column: Column, *, name: str) -> Column: ...
-
-
-class Mechanism(Protocol):
-    """Who may be hit: a frozen dataclass whose fields are its parameters."""
-
-    name: ClassVar[str]
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The columns that it looks at."""
-
-    def eligible(self, columns: Mapping[str, Column], *, count: int) -> Mask: ...
-
-
-DAMAGES: dict[str, type[Scale] | type[Missing]] = {kind.name: kind for kind in (Scale, Missing)}
-MECHANISMS: dict[str, type[AtRandom] | type[Where]] = {kind.name: kind for kind in (AtRandom, Where)}
+DAMAGES: dict[str, type[Damage]] = {
+    kind.name: kind for kind in (*_NUMBERS, *_CELLS, *_TIMES_AND_LABELS, *_ROWS, *_COLUMNS)
+}
+MECHANISMS: dict[str, type[Mechanism]] = {
+    kind.name: kind for kind in (AtRandom, Where, Itself, Graded, Burst, Batch, Window, Near)
+}

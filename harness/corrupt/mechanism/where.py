@@ -1,33 +1,29 @@
-"""One producer: only records whose `column` equals a value may be hit (one client, one country, one device)."""
+"""At random given another column: only rows whose `column` meets a condition may be hit (a client, a country, a producer)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
-from harness.corrupt.column import Column, Mask
+from harness.corrupt.column import Mask, missing
+from harness.corrupt.mechanism.base import Place
+from harness.corrupt.mechanism.condition import Condition
 
 
 @dataclass(frozen=True, kw_only=True)
-class Where:
-    """`equals` is compared with its type: the text "7" is not the number 7."""
+class Where(Condition):
+    """The dose is the share of the rows that meet the condition. Where the column is missing, the row isn't hit."""
 
     name: ClassVar[str] = "where"
 
     column: str
-    equals: str | int | float | bool
 
     @property
     def reads(self) -> tuple[str, ...]:
         return (self.column,)
 
-    def eligible(self, columns: Mapping[str, Column], *, count: int) -> Mask:
-        del count
-        values = columns[self.column].tolist()
-        return np.array([self._meets(value) for value in values], dtype=bool)
+    def eligible(self, place: Place) -> Mask:
+        return self.meets(place.table.columns[self.column], name=self.column, reference=place.reference)
 
-    def _meets(self, value: object) -> bool:
-        return value == self.equals and isinstance(value, bool) == isinstance(self.equals, bool)
+    def undecided(self, place: Place) -> int:
+        return int(missing(place.table.columns[self.column]).sum())

@@ -1,0 +1,1 @@
+"""`drill corrupt`: files in, damaged files and the truth about them out, in constant memory."""

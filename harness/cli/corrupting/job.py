@@ -1,0 +1,176 @@
+"""One file through a chain of corruptions, with a mask file beside it: a line for each row that was damaged, moved or lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import corrupt
+from harness.cli.corrupting.csv_file import CsvReader, CsvWriter
+from harness.cli.corrupting.files import ROW, Out, Reader, Writer
+from harness.cli.corrupting.json_lines import JsonLinesReader, JsonLinesWriter
+from harness.cli.corrupting.parquet_file import ParquetReader, ParquetWriter
+from harness.corrupt.column import Column
+from harness.corrupt.damage.base import CellDamage, TableDamage
+from harness.corrupt.errors import unknown
+from harness.corrupt.table import Cause
+
+BATCH_ROWS = 20_000
+REFERENCE_ROWS = 100_000
+
+
+@dataclass
+class Told:
+    """What one corruption did, over all."""
+
+    rows: int = 0
+    cells: dict[str, int] = field(default_factory=dict)
+    dropped: int = 0
+    spared: int = 0
+
+    def add(self, cause: Cause) -> None:
+        self.rows += int(cause.touched.sum())
+        for name, mask in cause.cells.items():
+            self.cells[name] = self.cells.get(name, 0) + int(mask.sum())
+        self.dropped += len(cause.dropped)
+        self.spared += cause.spared
+
+
+@dataclass
+class Summary:
+    rows_in: int = 0
+    rows_out: int = 0
+    broken: int = 0
+    causes: dict[str, Told] = field(default_factory=dict)
+
+    @property
+    def hit(self) -> bool:
+        return any(told.rows or told.dropped for told in self.causes.values())
+
+
+def columns_needed(chain: Sequence[corrupt.Corruption]) -> tuple[str, ...]:
+    """Of the file; a column that one step makes and the next one damages isn't there yet."""
+    made: set[str] = set()
+    needed: dict[str, None] = {}
+    for step in chain:
+        own = step.mechanism.reads if isinstance(step.damage, TableDamage) and step.damage.makes else step.reads
+        needed.update(dict.fromkeys(name for name in own if name not in made))
+        if isinstance(step.damage, TableDamage):
+            made.update(step.damage.touches(step.columns))
+    return tuple(needed)
+
+
+def open_reader(path: Path, kind: str, *, pass_broken: bool) -> Reader:
+    """Raises UsageError or OSError."""
+    if kind == "csv":
+        return CsvReader(path, pass_broken=pass_broken)
+    return JsonLinesReader(path, pass_broken=pass_broken) if kind == "jsonl" else ParquetReader(path)
+
+
+def _writer(path: Path, reader: Reader, chain: Sequence[corrupt.Corruption], wanted: tuple[str, ...]) -> Writer:
+    if isinstance(reader, CsvReader):
+        return CsvWriter(path, reader, wanted)
+    if isinstance(reader, ParquetReader):
+        texts = [n for step in chain if isinstance(step.damage, CellDamage) and step.damage.mixes for n in step.columns]
+        return ParquetWriter(path, reader, tuple(texts))
+    return JsonLinesWriter(path)
+
+
+def reference_of(path: Path, kind: str, wanted: tuple[str, ...]) -> corrupt.Reference:
+    """The first 100,000 rows of a file. Raises UsageError or OSError."""
+    reader = open_reader(path, kind, pass_broken=True)
+    kept: dict[str, list[Column]] = {name: [] for name in wanted}
+    rows = 0
+    for batch in reader.batches(wanted, BATCH_ROWS):
+        for name in wanted:
+            if name in batch:
+                kept[name].append(batch[name])
+                rows = max(rows, sum(map(len, kept[name])))
+        if rows >= REFERENCE_ROWS:
+            break
+    return corrupt.Reference.of({name: np.concatenate(parts) for name, parts in kept.items() if parts})
+
+
+def run(
+    source: Path,
+    out: Path,
+    mask: Path,
+    *,
+    kind: str,
+    chain: Sequence[corrupt.Corruption],
+    id_column: str,
+    reference: corrupt.Reference,
+    pass_broken: bool,
+    progress: Callable[[int], None],
+) -> Summary:
+    """Raises UsageError, CorruptionError or OSError; what was written by then is the caller's to take away."""
+    reader = open_reader(source, kind, pass_broken=pass_broken)
+    needed = columns_needed(chain)
+    wanted = tuple(dict.fromkeys((*needed, *((id_column,) if id_column else ()))))
+    writer = _writer(out, reader, chain, wanted)
+    stream = corrupt.Stream(chain, reference=reference)
+    summary = Summary(causes={step.name: Told() for step in chain})
+    with mask.open("w") as masks:
+        log = _MaskFile(masks, id_column)
+        for batch in reader.batches(wanted, BATCH_ROWS):
+            ids = _ids(batch, id_column)
+            summary.rows_in += len(next(iter(batch.values())))
+            damaged = corrupt.told(stream.feed(batch, ids=ids))
+            _give(_readable(damaged) if reader.broken else damaged, writer, log, summary)
+            progress(reader.bytes_read)
+        rest = stream.finish()
+        if rest is not None:
+            damaged = corrupt.told(rest)
+            _give(_readable(damaged) if reader.broken else damaged, writer, log, summary)
+    writer.close()
+    summary.broken = reader.broken
+    return summary
+
+
+def _ids(columns: Mapping[str, Column], id_column: str) -> Column | None:
+    if not id_column:
+        return None
+    if id_column not in columns:
+        raise unknown("--id", id_column, known=[name for name in columns if not name.startswith("\x00")])
+    return columns[id_column]
+
+
+def _readable(damaged: corrupt.Damaged) -> corrupt.Damaged:
+    """Lines that couldn't be read pass as they are, so nothing was done to their cells."""
+    whole = np.array([row[1] is not None for row in damaged.columns[ROW].tolist()], dtype=bool)
+    causes = tuple(replace(c, cells={name: mask & whole for name, mask in c.cells.items()}) for c in damaged.causes)
+    return replace(damaged, masks={name: mask & whole for name, mask in damaged.masks.items()}, causes=causes)
+
+
+def _give(damaged: corrupt.Damaged, writer: Writer, log: _MaskFile, summary: Summary) -> None:
+    writer.write(Out(damaged.columns, damaged.masks))
+    log.write(damaged, first=summary.rows_out)
+    summary.rows_out += len(damaged.ordinals)
+    for cause in damaged.causes:
+        summary.causes[cause.name].add(cause)
+
+
+class _MaskFile:
+    """`{"row": place in the input, "out": place in the output, "id": ..., "cause": ..., "columns": [...]}`, a line each."""
+
+    def __init__(self, file: Any, id_column: str) -> None:
+        self._file = file
+        self._id_column = id_column
+
+    def write(self, damaged: corrupt.Damaged, *, first: int) -> None:
+        ids = damaged.columns.get(self._id_column)
+        lines: list[dict[str, object]] = []
+        for cause in damaged.causes:
+            for n in np.flatnonzero(cause.touched).tolist():
+                line: dict[str, object] = {"row": int(damaged.ordinals[n]), "out": first + n}
+                if ids is not None:
+                    line["id"] = ids[n] if not hasattr(ids[n], "item") else ids[n].item()
+                names = [name for name, mask in cause.cells.items() if mask[n]]
+                lines.append({**line, "cause": cause.name, **({"columns": names} if names else {})})
+            lines += [{"row": int(row), "cause": cause.name, "dropped": True} for row in cause.dropped]
+        self._file.write("".join(json.dumps(line, default=str) + "\n" for line in lines))

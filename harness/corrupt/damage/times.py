@@ -1,0 +1,87 @@
+"""Damage to times: another time zone, timestamps in the future. Times are datetime64, seconds as numbers, or ISO text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+import numpy as np
+
+from harness.corrupt.column import NUMBERS, Column, is_number, objects
+from harness.corrupt.damage.base import CellDamage, DType
+from harness.corrupt.errors import CorruptionError
+from harness.corrupt.hit import Hit
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shifted(CellDamage):
+    per_value: ClassVar[bool] = False
+
+    @property
+    def seconds(self) -> float:
+        raise NotImplementedError
+
+    def dtype(self, column: Column, *, name: str) -> DType:
+        if column.dtype.kind not in "MUO" and column.dtype.kind not in NUMBERS:
+            raise CorruptionError(
+                f"column '{name}': {self.name} needs times (datetime64, seconds or ISO text), not {column.dtype}"
+            )
+        if column.dtype.kind == "M":
+            unit, _ = np.datetime_data(column.dtype)
+            if unit in ("Y", "M", "W", "D") and self.seconds % 86_400:
+                return np.dtype("datetime64[s]")
+        if column.dtype.kind in "iu":
+            return np.dtype(np.int64 if self.seconds.is_integer() else np.float64)
+        return np.dtype(object) if column.dtype.kind in "UO" else column.dtype
+
+    def values(self, hit: Hit) -> Column:
+        before = hit.values
+        wanted = self.dtype(before, name=hit.name)
+        if before.dtype.kind == "M":
+            shift = np.timedelta64(round(self.seconds * 1e9), "ns")
+            return np.asarray((before.astype("datetime64[ns]") + shift).astype(wanted))
+        if before.dtype.kind in NUMBERS:
+            return np.asarray(before.astype(wanted) + wanted.type(self.seconds))
+        return objects([self._one(value) for value in before.tolist()])
+
+    def _one(self, value: object) -> object:
+        if is_number(value):
+            return value + (int(self.seconds) if isinstance(value, int) and self.seconds.is_integer() else self.seconds)  # type: ignore[operator]  # is_number
+        if not isinstance(value, str):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+        return (moment + timedelta(seconds=self.seconds)).isoformat(sep="T" if "T" in value else " ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeZone(_Shifted):
+    """Local time taken for another zone's: off by `hours`."""
+
+    name: ClassVar[str] = "time-zone"
+
+    hours: float
+
+    @property
+    def seconds(self) -> float:
+        return self.hours * 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Future(_Shifted):
+    """A clock that is ahead by `seconds_ahead`: events that haven't happened yet."""
+
+    name: ClassVar[str] = "future"
+
+    seconds_ahead: float
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_ahead
+
+    def check(self) -> None:
+        if self.seconds_ahead <= 0:
+            raise CorruptionError(f"seconds_ahead: {self.seconds_ahead:g} is not legal; legal is a number above 0")

@@ -1,0 +1,52 @@
+"""What a type of damage is given: the rows that are hit in one column, and what stands around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from harness.corrupt import draw
+from harness.corrupt.column import Column, Columns, Mask, Rows
+from harness.corrupt.reference import Reference
+from harness.corrupt.table import Table
+
+
+@dataclass(frozen=True)
+class Hit:
+    """`table` is the batch with all its columns as they came; `before` the rows that came before it, the last last."""
+
+    name: str
+    rows: Rows
+    table: Table
+    before: Columns
+    reference: Reference
+    seed: int
+    partners: tuple[str, ...]
+    """All columns that the corruption is about."""
+    first: int
+    """The place of the batch's first row in what this corruption is given, from 0 over all batches."""
+
+    @property
+    def column(self) -> Column:
+        return self.table.columns[self.name]
+
+    @cached_property
+    def values(self) -> Column:
+        """As they came."""
+        return self.column[self.rows]
+
+    def fractions(self, purpose: str) -> draw.Fractions:
+        """A draw for each row that is hit, besides the one that hit it."""
+        keys = self.table.keys
+        picked = keys[self.rows] if isinstance(keys, np.ndarray) else [keys[row] for row in self.rows.tolist()]
+        return draw.fractions(picked, seed=self.seed, name=f"{self.name}/{purpose}")
+
+    def at(self, places: Rows) -> tuple[Column, Mask]:
+        """The column's values at places counted from the batch's first row, negative ones before it, and which there are."""
+        before = self.before.get(self.name)
+        known = 0 if before is None else len(before)
+        there: Mask = np.asarray(places >= -known)
+        all_values = self.column if before is None or not known else np.concatenate([before, self.column])
+        return all_values[np.where(there, places + known, 0)], there

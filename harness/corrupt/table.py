@@ -1,0 +1,115 @@
+"""Rows on their way through a chain of corruptions: the columns, who each row is, and what was done to it so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.corrupt.column import Column, Columns, Mask, Rows
+from harness.corrupt.draw import Ids
+
+Ordinals = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What one corruption did: which cells became others, which rows were moved or copied, which are gone.
+
+    `cells` has a mask per damaged column, and `rows` one mask, both over the rows that are there; `dropped` are the ordinals
+    of those that aren't. `spared` counts rows that were to be hit and passed as they were, because what the damage needs (a
+    row before the first) isn't there.
+    """
+
+    name: str
+    cells: Mapping[str, Mask]
+    rows: Mask
+    dropped: Ordinals
+    spared: int = 0
+
+    @property
+    def touched(self) -> Mask:
+        """Which rows it changed in any way."""
+        any_way = self.rows.copy()
+        for mask in self.cells.values():
+            any_way |= mask
+        return any_way
+
+    def told(self) -> Cause:
+        """As it is for rows that wait, when what is gone was told of already."""
+        return replace(self, dropped=self.dropped[:0], spared=0)
+
+    def take(self, rows: Rows) -> Cause:
+        return replace(self, cells={name: mask[rows] for name, mask in self.cells.items()}, rows=self.rows[rows])
+
+
+@dataclass(frozen=True)
+class Table:
+    """`ids` are what each row is drawn by; None: by its place. `ordinals` are the rows' places in the input, counted from 0
+    over all batches."""
+
+    columns: Columns
+    ids: Ids | None
+    ordinals: Ordinals
+    causes: tuple[Cause, ...] = ()
+    placed: Mask | None = None
+    """Which rows have no id although others have one: these too are drawn by their place, and `ids` has that."""
+    consecutive: bool = False
+    """Whether each ordinal is known to be one more than that before it."""
+
+    @property
+    def keys(self) -> Ids:
+        """What a draw of a row belongs to."""
+        return self.ordinals if self.ids is None else self.ids
+
+    def __len__(self) -> int:
+        return len(self.ordinals)
+
+    def take(self, rows: Rows) -> Table:
+        return Table(
+            {name: column[rows] for name, column in self.columns.items()},
+            None if self.ids is None else _taken(self.ids, rows),
+            self.ordinals[rows],
+            tuple(cause.take(rows) for cause in self.causes),
+            None if self.placed is None else self.placed[rows],
+        )
+
+
+def joined(one: Table, other: Table) -> Table:
+    """The rows of both, and what was done to either."""
+    causes = tuple(
+        replace(
+            later,
+            cells={name: np.concatenate([cause.cells[name], mask]) for name, mask in later.cells.items()},
+            rows=np.concatenate([cause.rows, later.rows]),
+            dropped=np.concatenate([cause.dropped, later.dropped]),
+            spared=cause.spared + later.spared,
+        )
+        for cause, later in zip(one.causes, other.causes, strict=True)
+    )
+    columns: dict[str, Column] = {
+        name: np.concatenate([one.columns[name], column]) for name, column in other.columns.items()
+    }
+    ids = None if one.ids is None or other.ids is None else _joined_ids(one.ids, other.ids)
+    ordinals = np.concatenate([one.ordinals, other.ordinals])
+    return Table(columns, ids, ordinals, causes, _joined_placed(one, other))
+
+
+def _taken(ids: Ids, rows: Rows) -> Ids:
+    return ids[rows] if isinstance(ids, np.ndarray) else [ids[row] for row in rows.tolist()]
+
+
+def _joined_ids(one: Ids, other: Ids) -> Ids:
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.concatenate([one, other])
+    both: Sequence[object] = [*one, *other]
+    return both
+
+
+def _joined_placed(one: Table, other: Table) -> Mask | None:
+    if one.placed is None and other.placed is None:
+        return None
+    parts = [np.zeros(len(part), dtype=bool) if part.placed is None else part.placed for part in (one, other)]
+    return np.concatenate(parts)

@@ -1,0 +1,177 @@
+"""What the corruption library costs: `python tests/bench/bench_corrupt.py`, beside copying with numpy, and beside `tab-err`
+where that is installed (`pip install tab-err`).
+
+Prints, for a million rows of three columns (floats, whole numbers, short floats), the milliseconds of each type of damage and
+their ratio to copying the same columns; memory at its highest beside the columns; whether a hundred chunks take a hundred
+times as long as one; and the import. Rounds alternate, and the medians are shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import numpy as np
+
+from harness import corrupt
+
+ROWS = 1_000_000
+SPECS: dict[str, dict[str, Any]] = {
+    "scale": {"factor": 100},
+    "offset": {"by": 1.5},
+    "sign": {},
+    "round": {"decimals": 1},
+    "clip": {"most": 0.5},
+    "outlier": {},
+    "missing": {},
+    "stuck": {"length": 10},
+    "misjoined": {"rows": 1},
+}
+ROW_SPECS: dict[str, dict[str, Any]] = {"drop": {}, "duplicate": {}, "late": {"by": 100}, "reorder": {"within": 5}}
+
+
+def columns(rows: int = ROWS) -> dict[str, np.ndarray]:
+    draws = np.random.default_rng(1)
+    return {
+        "a": draws.normal(size=rows),
+        "b": draws.integers(0, 1000, rows),
+        "c": draws.normal(size=rows).astype(np.float32),
+    }
+
+
+def milliseconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter_ns()
+    call()
+    return (time.perf_counter_ns() - began) / 1e6
+
+
+def median(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Of calls that take turns, for the machine's load changes between rounds."""
+    for call in calls.values():
+        call()
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            taken[name].append(milliseconds(call))
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def kinds(dose: float, rounds: int) -> None:
+    table = columns()
+    reference = corrupt.Reference.of(table)
+
+    def damage(spec: dict[str, Any]) -> Callable[[], object]:
+        corruption = corrupt.parse({**spec, "dose": dose})
+        return lambda: corrupt.damage(table, corruption, reference=reference)
+
+    calls: dict[str, Callable[[], object]] = {"copy": lambda: {name: column.copy() for name, column in table.items()}}
+    calls |= {kind: damage({"type": kind, "columns": list(table), **rest}) for kind, rest in SPECS.items()}
+    calls |= {kind: damage({"type": kind, **rest}) for kind, rest in ROW_SPECS.items()}
+    found = median(calls, rounds)
+    print(f"\n{ROWS:,} rows of three columns, dose {dose:g}: ms, and ratio to copying them with numpy")
+    for name, ms in found.items():
+        print(f"  {name:<12}{ms:>9.1f}{ms / found['copy']:>9.2f}")
+
+
+def peer(rounds: int) -> None:
+    try:
+        import pandas as pd
+        from tab_err import error_mechanism, error_type
+        from tab_err.api.low_level import create_errors
+    except ImportError:
+        print("\ntab-err is not installed: nothing to compare with (pip install tab-err)")
+        return
+    table = {"a": columns()["a"]}
+    frame = pd.DataFrame(table)
+    reference = corrupt.Reference.of(table)
+    theirs = {
+        "missing": error_type.MissingValue(),
+        "scale": error_type.WrongUnit(),
+        "offset": error_type.AddDelta(),
+        "outlier": error_type.Outlier(),
+        "as-text": error_type.Mistype(),
+        "misjoined": error_type.Permutate(),
+    }
+    ours: dict[str, dict[str, Any]] = {**SPECS, "as-text": {}}
+    print(f"\n{ROWS:,} rows of one column, dose 0.1: rows/s beside tab-err's")
+    for kind, error in theirs.items():
+        corruption = corrupt.parse({"type": kind, "columns": ["a"], **ours[kind], "dose": 0.1})
+        try:
+            found = median(
+                {
+                    "ours": lambda c=corruption: corrupt.damage(table, c, reference=reference),
+                    "theirs": lambda e=error: create_errors(frame, "a", 0.1, error_mechanism.ECAR(), e),
+                },
+                rounds,
+            )
+        except (TypeError, ValueError) as why:
+            print(f"  {kind:<12} tab-err can't: {why}")
+            continue
+        rate, their_rate = (ROWS / found[who] * 1000 for who in ("ours", "theirs"))
+        print(f"  {kind:<12}{rate:>15,.0f}{their_rate:>15,.0f}{rate / their_rate:>8.1f} x")
+
+
+def memory() -> None:
+    table = columns()
+    size = sum(column.nbytes for column in table.values())
+    corruption = corrupt.parse({"type": "scale", "factor": 100, "columns": list(table), "dose": 0.1})
+    tracemalloc.start()
+    damaged = corrupt.damage(table, corruption)
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    mask = sum(one.nbytes for one in damaged.masks.values())
+    print(
+        f"\nmemory at its highest: {highest / 1e6:.0f} MB beside columns of {size / 1e6:.0f} MB and masks of {mask / 1e6:.0f} MB"
+    )
+    print(f"  ratio to columns and masks, input included: {(highest + size) / (size + mask):.2f}")
+
+
+def linear(chunks: int) -> None:
+    corruption = corrupt.parse({"type": "scale", "factor": 100, "columns": ["a", "b", "c"], "dose": 0.1})
+    table = columns()
+    for count in (max(1, chunks // 10), chunks):
+        stream = corrupt.Stream((corruption,))
+        began = time.perf_counter()
+        for _ in range(count):
+            stream.feed(table)
+        taken = time.perf_counter() - began
+        print(f"  {count * ROWS:>12,} rows in chunks: {taken:.2f} s, {count * ROWS / taken:,.0f} rows/s")
+    print(f"  highest memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+def importing(rounds: int) -> None:
+    def run(code: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+
+    found = median({"nothing": run(""), "numpy": run("import numpy"), "corrupt": run("import harness.corrupt")}, rounds)
+    print("\nimport, ms beyond an interpreter that imports nothing")
+    for name in ("numpy", "corrupt"):
+        print(f"  {name:<12}{found[name] - found['nothing']:>9.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--chunks", type=int, default=100, help="of a million rows each, for whether it is linear")
+    arguments = parser.parse_args()
+    for dose in (0.05, 0.5):
+        kinds(dose, arguments.rounds)
+    peer(arguments.rounds)
+    memory()
+    print("\nlinear")
+    linear(arguments.chunks)
+    importing(arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
