@@ -12,8 +12,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from harness.corrupt.apply import damage as damaged_by
-from harness.corrupt.errors import CorruptionError
-from harness.corrupt.spec import parse
+from harness.corrupt.damage.base import CellDamage
+from harness.corrupt.errors import CorruptionError, illegal
+from harness.corrupt.reference import Reference
+from harness.corrupt.spec import Corruption, parse
 from harness.proxy.refusal import Refusal
 from harness.proxy.tap.damaging import Columns, Damage, Undamageable
 
@@ -23,17 +25,28 @@ gc.freeze()
 
 
 def damage_of(spec: Mapping[str, object]) -> tuple[tuple[str, ...], Damage]:
-    """The columns that the damage needs, and the damage. Raises Refusal when the spec is wrong."""
+    """The columns that the damage needs, and the damage. Raises Refusal when the spec is wrong, or wants what a tap can't do:
+    it changes values, and keeps no record that has passed.
+
+    `reference` beside the corruption gives clean values by column (`{"amount": [1.0, 2.5, ...]}`), for those that speak of
+    quantiles.
+    """
     try:
-        corruption = parse(spec)
+        corruption = parse({key: value for key, value in spec.items() if key != "reference"})
+        reference = Reference.of(_clean(spec.get("reference")))
     except CorruptionError as error:
         raise Refusal(f"corrupt: {error.message}") from None
+    why = _beyond_a_tap(corruption)
+    if why:
+        raise Refusal(f"corrupt: {why}")
 
-    def damage(columns: Columns, keys: list[object]) -> tuple[Mapping[str, list[object]], Mapping[str, list[bool]]]:
+    def damage(
+        columns: Columns, ids: list[object], first: int
+    ) -> tuple[Mapping[str, list[object]], Mapping[str, list[bool]]]:
         # Arrays of objects: a value's type must not depend on the other records of its batch.
         arrays = {name: _objects(values) for name, values in columns.items()}
         try:
-            damaged = damaged_by(arrays, corruption, ids=keys)
+            damaged = damaged_by(arrays, corruption, ids=ids, first_ordinal=first, reference=reference)
         except CorruptionError as error:
             raise Undamageable(error.message) from None
         return (
@@ -42,6 +55,23 @@ def damage_of(spec: Mapping[str, object]) -> tuple[tuple[str, ...], Damage]:
         )
 
     return corruption.reads, damage
+
+
+def _beyond_a_tap(corruption: Corruption) -> str:
+    kind = corruption.damage
+    if not isinstance(kind, CellDamage):
+        return f"{kind.name} changes which rows or columns there are, and a tap changes values only"
+    if kind.lag:
+        return f"{kind.name} looks back at records that have passed, and a tap keeps none"
+    return "exact needs the whole table, and a tap sees a record at a time" if corruption.exact else ""
+
+
+def _clean(given: object) -> Mapping[str, np.ndarray]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(values, list) for values in given.values()):
+        raise illegal("reference", given, legal="a mapping of columns to lists of clean values")
+    return {str(name): _objects(values) for name, values in given.items()}
 
 
 def _objects(values: list[object]) -> np.ndarray:

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from harness.proxy.tap.masklog import MaskLog
 
 Columns = Mapping[str, list[object]]
-Damage = Callable[[Columns, list[object]], tuple[Mapping[str, list[object]], Mapping[str, list[bool]]]]
-"""(columns, keys of the records' draws) -> (damaged columns, masks). Python's own types, no numpy scalars."""
+Damage = Callable[[Columns, list[object], int], tuple[Mapping[str, list[object]], Mapping[str, list[bool]]]]
+"""(columns, the records' ids, the place of the first in its tap) -> (damaged columns, masks). Python's own types, no numpy
+scalars."""
 
 
 class Undamageable(Exception):  # noqa: N818 - an answer, not a failure: the records pass unharmed and are counted
@@ -53,9 +54,9 @@ class Damaging:
         """
         if not rows:
             return []
-        keys = [self.records + n if _is_no_id(i) else i for n, i in enumerate(ids)]
+        first = self.records
         self.records += len(rows)
-        damaged, masks = self._damage({name: [row.get(name) for row in rows] for name in self.columns}, keys)
+        damaged, masks = self._damage({n: [row.get(n) for row in rows] for n in self.columns}, list(ids), first)
         by_row: dict[int, dict[str, object]] = {}
         for column, mask in masks.items():
             values = damaged[column]
@@ -78,7 +79,3 @@ class Damaging:
             "mask_next": self.log.written,
             "mask_dropped": self.log.dropped,
         }
-
-
-def _is_no_id(value: object) -> bool:
-    return value is None or isinstance(value, dict | list)

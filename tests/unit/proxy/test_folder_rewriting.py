@@ -66,8 +66,9 @@ def test_in_any_pieces_as_the_whole_table_at_once(
         body = "".join(json.dumps({"id": key, "note": note, "amount": 5}) + ends for key, note in rows).encode()
     made = rewriting(form, HALF, batch=batch, ordinal=ordinal)
     got = through(made, *data.draw(cut(body)))
-    ids = [ordinal + n if key is None else key for n, (key, _) in enumerate(rows)]
-    whole = corrupt.damage({"amount": np.array([5] * len(rows), dtype=object)}, corrupt.parse(HALF), ids=ids)
+    amount = np.array([5] * len(rows), dtype=object)
+    ids = [key for key, _ in rows]
+    whole = corrupt.damage({"amount": amount}, corrupt.parse(HALF), ids=ids, first_ordinal=ordinal)
     assert amounts(form, got) == whole.columns["amount"].tolist()
     assert made.damaging.records == ordinal + len(rows)
     assert made.damaging.records_damaged == int(whole.records.sum())
