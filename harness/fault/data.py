@@ -27,9 +27,9 @@ LEAST = 5
 SILENT_S = 3.0
 """After so long without a record to compare, what was seen before says nothing of now."""
 PENDING_MAX = 4000
-FORMATS = ("auto", "json", "ndjson", "csv", "oip")
-OF_HTTP, OF_REDIS = {"path": "", "format": "auto"}, {"keys": "*", "field": ""}
-"""What means something only where the link carries that, and its default."""
+FORMATS = ("json", "ndjson", "csv", "oip")
+OF_HTTP, OF_REDIS = ("path", "format"), ("keys", "field")
+"""What means something only where the link carries that."""
 ROUNDED = 0.011
 """Amounts may be rounded to cents on their way."""
 
@@ -49,14 +49,11 @@ def _arguments(*own: ArgumentDeclaration) -> tuple[ArgumentDeclaration, ...]:
         ),
         ArgumentDeclaration("path", "string", default="", help="http: only messages to this path; empty: all"),
         ArgumentDeclaration(
-            "format", "string", default="auto", choices=FORMATS, help="http: of the bodies; auto: by their media type"
+            "format", "string", choices=FORMATS, help="http: of the bodies; left out: by their media type"
         ),
-        ArgumentDeclaration("keys", "string", default="*", help="redis: only streams of these names, * for anything"),
+        ArgumentDeclaration("keys", "string", help="redis: only streams of these names, * for anything; left out: all"),
         ArgumentDeclaration(
-            "field",
-            "string",
-            default="",
-            help="redis: the entry's field that holds JSON; empty: the entry's own fields",
+            "field", "string", help="redis: the entry's field that holds JSON; left out: the entry's own fields"
         ),
         ArgumentDeclaration(
             "stream", "string", default="upstream", choices=("upstream", "downstream"), help="requests or responses"
@@ -142,14 +139,14 @@ class Tapped:
 def _carried(arguments: Mapping[str, Json]) -> dict[str, Json]:
     """Which messages of the link are tapped."""
     if arguments["carries"] == "redis":
-        return {"kind": "redis", "keys": arguments["keys"], "field": arguments["field"]}
-    return {"match": {"method": "", "path": arguments["path"]}, "format": arguments["format"]}
+        return {"kind": "redis", "keys": arguments["keys"] or "*", "field": arguments["field"] or ""}
+    return {"match": {"method": "", "path": arguments["path"]}, "format": arguments["format"] or "auto"}
 
 
 def _check_carried(arguments: Mapping[str, Json]) -> None:
     carries = arguments["carries"]
-    for name, default in (OF_HTTP if carries == "redis" else OF_REDIS).items():
-        if arguments[name] != default:
+    for name in OF_HTTP if carries == "redis" else OF_REDIS:
+        if arguments[name]:
             raise UsageError(f"{name}: means nothing on a link that carries {carries}; leave it out")
     if carries == "redis" and arguments["record"] != "$" and not arguments["field"]:
         raise UsageError("record: a path needs `field`, the entry's field that holds the JSON")

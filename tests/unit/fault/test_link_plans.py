@@ -100,6 +100,13 @@ def test_a_declared_probe_makes_it_possible(name: str, arguments: dict[str, Json
         ("link.status", {"status": 100}, "legal: 200 to 599"),
         ("link.status", {"status": 204}, "204 can't be given"),
         ("link.headers", {"header": "Content-Length"}, "can't be changed"),
+        ("data.null", {"column": "amount", "keys": "tx*"}, "keys: means nothing on a link that carries http"),
+        (
+            "data.null",
+            {"column": "amount", "carries": "redis", "path": "/a"},
+            "path: means nothing on a link that carries redis",
+        ),
+        ("data.null", {"column": "amount", "carries": "redis", "record": "$.rows"}, "a path needs `field`"),
         ("link.headers", {"header": "X", "value": "a\r\nb"}, "no value of a header"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import resource
@@ -127,12 +128,16 @@ def test_without_descriptors_clients_wait_and_the_api_answers(
 def test_a_limit_that_falls_below_what_is_open_delays_clients_and_loses_none(
     own_proxy: ProxyProcess, listener: socket.socket
 ) -> None:
-    link = link_in(own_proxy, "a", listener.getsockname()[1])
+    # One connection to the API, open until the end: were it closed meanwhile, its number would be free.
+    api = http.client.HTTPConnection(own_proxy.api, timeout=WAIT_S)
+    body = {"name": "a", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{listener.getsockname()[1]}"}
+    api.request("POST", "/proxies", json.dumps(body))
+    port = int(json.loads(api.getresponse().read())["listen"].rpartition(":")[2])
     old = resource.prlimit(own_proxy.process.pid, resource.RLIMIT_NOFILE)
     taken = {int(name) for name in os.listdir(f"/proc/{own_proxy.process.pid}/fd")}
     lowest = next(number for number in range(len(taken) + 1) if number not in taken)
     resource.prlimit(own_proxy.process.pid, resource.RLIMIT_NOFILE, (lowest, old[1]))
-    client = link.connect()
+    client = socket.create_connection(("127.0.0.1", port), timeout=WAIT_S)
     client.sendall(b"late")
     listener.settimeout(0.3)
     with pytest.raises(TimeoutError):
@@ -141,6 +146,7 @@ def test_a_limit_that_falls_below_what_is_open_delays_clients_and_loses_none(
     listener.settimeout(WAIT_S)
     far, _ = listener.accept()
     assert receive(far, 4) == b"late"
+    api.close()
     client.close()
     far.close()
 
@@ -188,8 +194,7 @@ def test_an_upstream_that_comes_back_is_served_again(link_to: Callable[[int], Te
 
 def test_ten_thousand_connections_pass_and_take_a_toxic(own_proxy: ProxyProcess) -> None:
     """Or as many as the limit of descriptors allows: one process has both ends of each, the other both halves."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     count = min(MANY, (most - 1_000) // 2)
     if count < 1_000:
         pytest.skip(f"the limit of descriptors is {most}: too few for many connections")
