@@ -34,6 +34,8 @@ class Row(NamedTuple):
 
 
 class CsvReader:
+    batch_rows = 5_000
+
     def __init__(self, path: Path, *, pass_broken: bool) -> None:
         self._path = path
         self.lines = LinesIn(path)

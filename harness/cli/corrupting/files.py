@@ -30,6 +30,8 @@ class Out:
 
 
 class Reader(Protocol):
+    batch_rows: int
+    """How many rows at a time are quick, and not much memory."""
     names: tuple[str, ...]
     """All columns of the file, in order; empty where each row says for itself (JSON lines)."""
     broken: int

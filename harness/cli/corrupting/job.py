@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
+import msgspec
 import numpy as np
 
 from harness import corrupt
@@ -21,7 +23,6 @@ from harness.corrupt.damage.base import TableDamage
 from harness.corrupt.errors import unknown
 from harness.corrupt.table import Cause
 
-BATCH_ROWS = 20_000
 REFERENCE_ROWS = 100_000
 ID = "\x00id"
 """The rows' ids as they came: the damage may hit their column too."""
@@ -89,7 +90,7 @@ def reference_of(path: Path, kind: str, wanted: tuple[str, ...]) -> corrupt.Refe
     reader = open_reader(path, kind, pass_broken=True)
     kept: dict[str, list[Column]] = {name: [] for name in wanted}
     rows = 0
-    for batch in reader.batches(wanted, BATCH_ROWS):
+    for batch in reader.batches(wanted, reader.batch_rows):
         for name in wanted:
             if name in batch:
                 kept[name].append(batch[name])
@@ -110,7 +111,7 @@ def run(
     reference: corrupt.Reference,
     pass_broken: bool,
     progress: Callable[[int], None],
-    batch_rows: int = BATCH_ROWS,
+    batch_rows: int | None = None,
 ) -> Summary:
     """Raises UsageError, CorruptionError or OSError; what was written by then is the caller's to take away."""
     reader = open_reader(source, kind, pass_broken=pass_broken, chain=chain)
@@ -121,9 +122,9 @@ def run(
     writer = _writer(out, reader, wanted)
     summary = Summary(causes={step.name: Told() for step in chain})
     needs = Needs(chain, needed)
-    with mask.open("w", encoding="utf-8") as masks:
+    with mask.open("wb") as masks, _no_search_for_cycles():
         log = _MaskFile(masks)
-        for batch in reader.batches(wanted, batch_rows):
+        for batch in reader.batches(wanted, batch_rows or reader.batch_rows):
             needs.look(batch)
             ids = batch[id_column] if id_column else None
             summary.rows_in += len(next(iter(batch.values())))
@@ -138,6 +139,18 @@ def run(
     writer.close()
     summary.broken = reader.broken
     return summary
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """A batch is some thousand small objects, without cycles: Python's search among them takes as long as all the rest."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _check_columns(reader: Reader, needed: Sequence[str], id_column: str) -> None:
@@ -166,11 +179,14 @@ def _give(damaged: corrupt.Damaged, writer: Writer, log: _MaskFile, summary: Sum
         summary.causes[cause.name].add(cause)
 
 
+_lines = msgspec.json.Encoder(enc_hook=str).encode_lines
+
+
 class _MaskFile:
     """`{"row": place in the input, "out": place in the output, "id": ..., "cause": ..., "columns": [...]}`, a line each;
     rows that are gone have no `out`."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
     def write(self, damaged: corrupt.Damaged, *, first: int) -> None:
@@ -185,4 +201,4 @@ class _MaskFile:
                 names = [name for name, mask in cause.cells.items() if mask[n]]
                 lines.append({**line, "cause": cause.name, **({"columns": names} if names else {})})
             lines += [{"row": int(row), "cause": cause.name, "dropped": True} for row in cause.dropped]
-        self._file.write("".join(json.dumps(line, default=str) + "\n" for line in lines))
+        self._file.write(_lines(lines))

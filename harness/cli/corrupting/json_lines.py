@@ -30,6 +30,7 @@ class Row(NamedTuple):
 
 
 class JsonLinesReader:
+    batch_rows = 5_000
     names: tuple[str, ...] = ()
 
     def __init__(self, path: Path, *, pass_broken: bool) -> None:

@@ -24,6 +24,8 @@ from harness.corrupt.column import Column, Mask, objects
 from harness.errors import UsageError
 
 READ_BYTES = 1 << 20
+GROUP_ROWS = 100_000
+"""As many rows are written at once: small groups make a file large and slow."""
 BATCH, PLACE = "\x00batch", "\x00place"
 
 
@@ -36,6 +38,7 @@ def modules() -> tuple[Any, Any]:
 
 
 class ParquetReader:
+    batch_rows = 20_000
     broken = 0
 
     def __init__(self, path: Path, chain: Sequence[Corruption] = ()) -> None:
@@ -94,6 +97,7 @@ class ParquetWriter:
         self._wanted = wanted
         self._writer: Any = None
         self._rows = 0
+        self._group: list[Any] = []
 
     def write(self, out: Out) -> None:
         names = self._names_of(out.columns)
@@ -104,8 +108,14 @@ class ParquetWriter:
             self._writer = self._parquet.ParquetWriter(self._path, schema)
         table = self._rows_as_they_came(out)
         columns = [self._column(table, name, out) for name in names]
-        self._writer.write_table(self._pa.table(columns, schema=self._writer.schema))
+        self._group.append(self._pa.table(columns, schema=self._writer.schema))
         self._rows += table.num_rows
+        if sum(part.num_rows for part in self._group) >= GROUP_ROWS:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        self._writer.write_table(self._pa.concat_tables(self._group), row_group_size=2 * GROUP_ROWS)
+        self._group = []
 
     def _names_of(self, columns: Mapping[str, Column]) -> list[str]:
         kept = [name for name in self._reader.names if name in columns or name not in self._wanted]
@@ -180,6 +190,8 @@ class ParquetWriter:
         return pa.array(listed, type_)
 
     def close(self) -> None:
+        if self._group:
+            self._write_group()
         if self._writer is not None:
             self._writer.close()
 
