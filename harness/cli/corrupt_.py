@@ -73,8 +73,7 @@ def command(
             summary = _run(source, out, mask, chain, kind or "", id_column, reference, pass_broken=broken == "pass")
     except corrupt.CorruptionError as error:
         where = "" if error.message.startswith("--") else f"{spec}: "
-        hint = f"give --reference FILE: {error.hint}" if "a reference is needed" in error.message else error.hint
-        raise UsageError(f"{where}{error.message}", hint=hint) from None
+        raise UsageError(f"{where}{error.message}", hint=_hint(error)) from None
     except OSError as error:
         if error.errno in DISK:
             raise EnvironmentProblem(
@@ -86,6 +85,15 @@ def command(
     else:
         _say(summary, out, mask)
     return int(Exit.PASS if summary.hit else Exit.FAIL)
+
+
+def _hint(error: corrupt.CorruptionError) -> str:
+    """Of the command line, where the library's own speaks of arguments."""
+    if "a reference is needed" in error.message:
+        return "--reference FILE: clean rows with numbers in this column"
+    if error.message.startswith("exact"):
+        return "leave `exact` out: the dose is then the expected share. corrupt.damage, in Python, can be exact on a whole table"
+    return error.hint
 
 
 def _run(
