@@ -221,16 +221,18 @@ def _chain(path: Path, seed: int | None) -> tuple[corrupt.Corruption, ...]:
 def _progress(source: Path) -> Iterator[Callable[[int], None]]:
     """A bar where somebody looks; elsewhere nothing."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(source.name, total=source.stat().st_size)
+        task = bar.add_task(escape(source.name), total=source.stat().st_size)
         yield lambda done: bar.update(task, completed=done)
 
 
 def _say(summary: Summary, out: Path, mask: Path) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("damage", box=None, pad_edge=False)
@@ -240,7 +242,7 @@ def _say(summary: Summary, out: Path, mask: Path) -> None:
     for name, told in summary.causes.items():
         share = (told.rows + told.dropped) / summary.rows_in if summary.rows_in else 0.0
         cells = ", ".join(f"{column}: {count:,}" for column, count in told.cells.items()) or "-"
-        table.add_row(name, f"{told.rows:,}", f"{share:.2%}", f"{told.dropped:,}", cells)
+        table.add_row(escape(name), f"{told.rows:,}", f"{share:.2%}", f"{told.dropped:,}", escape(cells))
     Console(stderr=True).print(table)
     lines = [f"{summary.rows_in:,} rows read, {summary.rows_out:,} written to {out}. What was hit: {mask}"]
     for name, told in summary.causes.items():

@@ -83,6 +83,13 @@ def test_the_summary_for_people_and_for_programs(corrupt: Typed) -> None:
             assert line["columns"] == ["amount"]
 
 
+def test_names_in_brackets_are_names(corrupt: Typed) -> None:
+    corrupt.write("[in].csv", "[/amount],b\n1,2\n")
+    assert corrupt(source="[in].csv", spec="{type: sign, columns: ['[/amount]'], name: '[red]'}") == 0
+    assert "[/amount]: 1" in corrupt.said
+    assert "[red]" in corrupt.said
+
+
 def test_ids_in_the_mask_are_those_that_came(corrupt: Typed) -> None:
     assert corrupt("--id", "id", spec="{type: offset, by: 1000, columns: [id], dose: 0.3}") == 0
     masks = [json.loads(line) for line in corrupt.read("out.csv.mask.jsonl").splitlines()]
