@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import signal
+import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,30 +15,34 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.telling import tell
-from harness.errors import Exit, UsageError
+from harness.errors import EnvironmentProblem, Exit, UsageError
 
 if TYPE_CHECKING:
     from harness import corrupt
     from harness.cli.corrupting.job import Summary
 
 SPEC_BYTES_MAX = 1 << 20
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+"""What a disk says that can't take any more."""
 
 
 @click.command("corrupt")
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--spec", required=True, type=click.Path(path_type=Path), help="What to do, as YAML or JSON.")
+@click.option("--seed", type=int, help="Seed of all draws, instead of the spec's own.")
+@click.option("--id", "id_column", default="", metavar="COLUMN", help="Draw by the row's id, not by its place.")
+@click.option("--format", "kind", type=click.Choice(["csv", "jsonl", "parquet"]), help="Default: as IN's name ends.")
+@click.option("--mask", type=click.Path(path_type=Path), help="The mask file. Default: OUT.mask.jsonl.")
+@click.option("--reference", type=click.Path(path_type=Path), help="A file of clean rows, for quantiles.")
 @click.option(
-    "--spec", required=True, type=click.Path(path_type=Path), help="What to do: YAML or JSON, see docs/corrupt.md."
+    "--broken",
+    type=click.Choice(["stop", "pass"]),
+    default="stop",
+    show_default=True,
+    help="Lines that can't be read: stop there, or pass them unharmed and count them.",
 )
-@click.option("--seed", type=int, help="Of all draws, instead of the spec's own.")
-@click.option(
-    "--id", "id_column", default="", metavar="COLUMN", help="The rows' id: draws belong to it, not to the place."
-)
-@click.option("--format", "kind", type=click.Choice(["csv", "jsonl", "parquet"]), help="Where the names don't tell.")
-@click.option("--mask", type=click.Path(path_type=Path), help="The mask file; OUT.mask.jsonl where not given.")
-@click.option("--reference", type=click.Path(path_type=Path), help="Clean rows that quantiles are taken from.")
-@click.option("--broken", type=click.Choice(["stop", "pass"]), default="stop", help="Lines that can't be read.")
-@click.option("--force", is_flag=True, help="Write over files that are there.")
+@click.option("--force", is_flag=True, help="Write over OUT and the mask file where they exist.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as JSON on standard output.")
 def command(
     source: Path,
@@ -51,32 +59,27 @@ def command(
 ) -> int:
     """Damage the rows of IN and write them to OUT: CSV with a header, JSON lines, or Parquet.
 
-    The input is never changed. Memory doesn't grow with the file. A spec that hit nothing is told, and ends with exit code 1.
+    IN is never changed, and memory doesn't grow with it. The mask file tells every damaged row and cell. docs/corrupt.md has
+    the types of damage and how a spec is written. Exit code 1: nothing was hit.
     """
-    from harness.cli.corrupting.files import kind_of
-    from harness.cli.corrupting.job import columns_needed, reference_of, run
-
-    mask = mask or out.with_name(out.name + ".mask.jsonl")
-    _check_paths(source, out, mask, force=force)
-    chain = _chain(spec, seed)
-    form = kind_of(source, kind or "")
     from harness import corrupt
 
-    usual = corrupt.Reference()
-    if reference is not None:
-        usual = reference_of(reference, kind_of(reference, ""), columns_needed(chain))
-    with _finished(out) as new_out, _finished(mask) as new_mask, _progress(source) as progress:
-        summary = run(
-            source,
-            new_out,
-            new_mask,
-            kind=form,
-            chain=chain,
-            id_column=id_column,
-            reference=usual,
-            pass_broken=broken == "pass",
-            progress=progress,
-        )
+    mask = mask or out.with_name(out.name + ".mask.jsonl")
+    own = {"the spec": spec, **({} if reference is None else {"the reference": reference})}
+    _check_paths(source, out, mask, {"the input": source, **own}, force=force)
+    chain = _chain(spec, seed)
+    try:
+        with _ended_by_signals():
+            summary = _run(source, out, mask, chain, kind or "", id_column, reference, pass_broken=broken == "pass")
+    except corrupt.CorruptionError as error:
+        where = "" if error.message.startswith("--") else f"{spec}: "
+        raise UsageError(f"{where}{error.message}", hint=_hint(error)) from None
+    except OSError as error:
+        if error.errno in DISK:
+            raise EnvironmentProblem(
+                f"{out}: can't be written: {error.strerror}", hint="nothing was left behind; make room and try again"
+            ) from None
+        raise UsageError(f"{error.filename or source}: {error.strerror or error}") from None
     if as_json:
         tell(json.dumps(_as_json(summary, out, mask)))
     else:
@@ -84,27 +87,103 @@ def command(
     return int(Exit.PASS if summary.hit else Exit.FAIL)
 
 
-def _check_paths(source: Path, out: Path, mask: Path, *, force: bool) -> None:
-    if not source.is_file():
-        raise UsageError(f"{source}: no such file")
+def _hint(error: corrupt.CorruptionError) -> str:
+    """Of the command line, where the library's own speaks of arguments."""
+    if "a reference is needed" in error.message:
+        return "--reference FILE: clean rows with numbers in this column"
+    if error.message.startswith("exact"):
+        return "leave `exact` out: the dose is then the expected share. corrupt.damage, in Python, can be exact on a whole table"
+    return error.hint
+
+
+def _run(
+    source: Path,
+    out: Path,
+    mask: Path,
+    chain: tuple[corrupt.Corruption, ...],
+    kind: str,
+    id_column: str,
+    reference: Path | None,
+    *,
+    pass_broken: bool,
+) -> Summary:
+    from harness import corrupt
+    from harness.cli.corrupting.files import kind_of
+    from harness.cli.corrupting.job import columns_needed, reference_of, run
+
+    form = kind_of(source, kind)
+    usual = corrupt.Reference()
+    if reference is not None:
+        _readable(reference)
+        usual = reference_of(reference, kind_of(reference, ""), columns_needed(chain))
+    with _finished(out) as new_out, _finished(mask) as new_mask, _progress(source) as progress:
+        return run(
+            source,
+            new_out,
+            new_mask,
+            kind=form,
+            chain=chain,
+            id_column=id_column,
+            reference=usual,
+            pass_broken=pass_broken,
+            progress=progress,
+        )
+
+
+def _check_paths(source: Path, out: Path, mask: Path, read: Mapping[str, Path], *, force: bool) -> None:
+    _readable(source)
+    if out.resolve() == mask.resolve():
+        raise UsageError(f"{mask}: is both OUT and the mask file")
     for path in (out, mask):
-        if path.exists() and path.resolve() == source.resolve():
-            raise UsageError(f"{path}: is the input, which is never changed")
+        for what, one in read.items():
+            if path.exists() and one.exists() and path.samefile(one):
+                raise UsageError(f"{path}: is {what}, which is never changed")
+        if path.is_dir():
+            raise UsageError(f"{path}: is a folder; legal is the name of a file")
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path}: is a pipe or a device; legal is the name of a file")
         if path.exists() and not force:
-            raise UsageError(f"{path}: is there already", hint="--force writes over it")
+            raise UsageError(f"{path}: exists already", hint="--force writes over it")
         if not path.parent.is_dir():
             raise UsageError(f"{path.parent}: no such folder")
+
+
+def _readable(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"{path}: is a folder; legal is a file", hint="one file at a time")
+    if not stat.S_ISREG(mode):
+        raise UsageError(f"{path}: is a pipe or a device; legal is a file", hint="save what it gives to a file first")
 
 
 @contextmanager
 def _finished(path: Path) -> Iterator[Path]:
     """A file that has its name only once it is whole."""
-    new = path.with_name(f".{path.name}.part")
+    target = path.resolve()  # a link stays a link
+    new = target.with_name(f".{path.name}.part")
     try:
         yield new
-        new.replace(path)
+        new.replace(target)
     finally:
         new.unlink(missing_ok=True)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """What was begun is taken away, as it is on Ctrl-C."""
+
+    def end(number: int, _frame: object) -> None:
+        sys.exit(int(Exit.TERMINATED if number == signal.SIGTERM else Exit.HUNG_UP))
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _chain(path: Path, seed: int | None) -> tuple[corrupt.Corruption, ...]:
@@ -142,32 +221,47 @@ def _chain(path: Path, seed: int | None) -> tuple[corrupt.Corruption, ...]:
 def _progress(source: Path) -> Iterator[Callable[[int], None]]:
     """A bar where somebody looks; elsewhere nothing."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(source.name, total=source.stat().st_size)
+        task = bar.add_task(escape(source.name), total=source.stat().st_size)
         yield lambda done: bar.update(task, completed=done)
 
 
 def _say(summary: Summary, out: Path, mask: Path) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("cause", "rows", "share", "cells", "lost", box=None, pad_edge=False)
+    table = Table("damage", box=None, pad_edge=False)
+    for heading in ("rows hit", "of all", "rows lost"):
+        table.add_column(heading, justify="right")
+    table.add_column("cells hit")
     for name, told in summary.causes.items():
         share = (told.rows + told.dropped) / summary.rows_in if summary.rows_in else 0.0
-        cells = ", ".join(f"{column} {count:,}" for column, count in told.cells.items()) or "-"
-        table.add_row(name, f"{told.rows:,}", f"{share:.2%}", cells, f"{told.dropped:,}" if told.dropped else "-")
+        cells = ", ".join(f"{column}: {count:,}" for column, count in told.cells.items()) or "-"
+        table.add_row(escape(name), f"{told.rows:,}", f"{share:.2%}", f"{told.dropped:,}", escape(cells))
     Console(stderr=True).print(table)
-    click.echo(f"{summary.rows_in:,} rows read, {summary.rows_out:,} written to {out}; what was hit: {mask}", err=True)
-    spared = sum(told.spared for told in summary.causes.values())
-    if spared:
-        click.echo(f"{spared:,} rows were passed over: what the mechanism looks at is missing there", err=True)
+    lines = [f"{summary.rows_in:,} rows read, {summary.rows_out:,} written to {out}. What was hit: {mask}"]
+    for name, told in summary.causes.items():
+        if told.spared:
+            lines.append(
+                f"{name}: {told.spared:,} rows passed as they are; what its mechanism looks at is missing there"
+            )
+        if summary.hit and not told.rows and not told.dropped:
+            lines.append(f"{name}: hit nothing")
     if summary.broken:
-        click.echo(f"{summary.broken:,} lines couldn't be read and passed as they are", err=True)
-    if not summary.hit:
-        click.echo("Nothing was hit: the output says what the input says.", err=True)
+        lines.append(f"{summary.broken:,} lines couldn't be read and passed as they are")
+    if not summary.rows_in:
+        lines.append("Nothing was hit: there are no rows.")
+    elif not summary.hit:
+        lines.append(
+            "Nothing was hit: every row is as it was. A larger dose, another mechanism, or another seed may hit."
+        )
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def _as_json(summary: Summary, out: Path, mask: Path) -> dict[str, object]:

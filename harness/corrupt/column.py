@@ -69,6 +69,23 @@ def missing(column: Column) -> Mask:
     return np.zeros(len(column), dtype=bool)
 
 
+EXACT_MAX = 2**53
+"""Floats hold whole numbers up to here."""
+
+
+def widened(column: Column, wanted: np.dtype[Any], *, name: str) -> Column:
+    """A copy of another type, in which every value is the same. Raises CorruptionError where one wouldn't be."""
+    if column.dtype.kind in "iu" and len(column):
+        most = EXACT_MAX if wanted.kind == "f" else np.iinfo(wanted).max if wanted.kind in "iu" else None
+        if most is not None and (int(column.max()) > most or (wanted.kind == "f" and int(column.min()) < -most)):
+            row = int(np.flatnonzero((column > most) | ((column < -most) if column.dtype.kind == "i" else False))[0])
+            raise CorruptionError(
+                f"column '{name}', row {row}: {column[row]} would be another number as {wanted}, which this damage makes of the "
+                "column; give it as objects"
+            )
+    return column.astype(wanted)
+
+
 def objects(values: list[Any]) -> Column:
     """An array of objects. Not by assignment, which would take lists of one length for another axis."""
     return np.fromiter(values, dtype=object, count=len(values))

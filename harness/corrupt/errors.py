@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.errors import HarnessError
+from harness.errors import Exit, HarnessError
 
 
 class CorruptionError(HarnessError):
     """A corruption can't be understood, or doesn't fit the columns it is to damage."""
+
+    exit = Exit.USAGE
 
 
 def unknown(field: str, value: object, *, known: Iterable[str]) -> CorruptionError:

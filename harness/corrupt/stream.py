@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.corrupt import draw
 from harness.corrupt.adapters import Tabular, columns_of
-from harness.corrupt.column import ABSENT, Column, Columns, Mask, Rows, changed
+from harness.corrupt.column import ABSENT, Column, Columns, Mask, Rows, changed, widened
 from harness.corrupt.damage.base import CellDamage, RowDamage, TableDamage
 from harness.corrupt.errors import CorruptionError, unknown
 from harness.corrupt.hit import Hit
@@ -56,16 +56,24 @@ class Stream:
         self._next += count
         ids, placed = _drawn_by(ids, ordinals)
         table = Table(columns, ids, ordinals, placed=placed, consecutive=True)
-        for step in self._steps:
-            table = step.feed(table)
+        for n in range(len(self._steps)):
+            table = self._step(n, table)
         return table
+
+    def _step(self, n: int, table: Table) -> Table:
+        if len(self._steps) == 1:
+            return self._steps[n].feed(table)
+        try:
+            return self._steps[n].feed(table)
+        except CorruptionError as error:
+            raise CorruptionError(f"step {n + 1}: {error.message}", hint=error.hint) from None
 
     def finish(self) -> Table | None:
         """The rows that were late; None where there are none."""
         table: Table | None = None
-        for step in self._steps:
+        for n, step in enumerate(self._steps):
             if table is not None:
-                table = step.feed(table)
+                table = self._step(n, table)
             rest = step.rest()
             if rest is not None:
                 table = rest if table is None else joined(table, rest)
@@ -150,7 +158,7 @@ class _Step:
     def _one(self, table: Table, damage: CellDamage, name: str, rows: Rows) -> tuple[Column, Mask]:
         column = table.columns[name]
         wanted = damage.dtype(column, name=name)
-        kept = column.copy() if wanted == column.dtype else column.astype(wanted)
+        kept = column.copy() if wanted == column.dtype else widened(column, wanted, name=name)
         mask = np.zeros(len(column), dtype=bool)
         if len(rows):
             hit = Hit(name, rows, table, self._before, self._reference, self._is.seed, self._is.columns, self._first)
@@ -240,7 +248,7 @@ def _exactly(dose: float, eligible: Mask | None, fractions: draw.Fractions) -> M
 
 def _there(name: str, table: Table) -> None:
     if name not in table.columns:
-        raise unknown("columns", name, known=table.columns)
+        raise unknown("columns", name, known=[one for one in table.columns if not one.startswith("\x00")])
 
 
 def _count(columns: Columns, ids: draw.Ids | None) -> int:

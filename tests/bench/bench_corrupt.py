@@ -3,19 +3,22 @@ where that is installed (`pip install tab-err`).
 
 Prints, for a million rows of three columns (floats, whole numbers, short floats), the milliseconds of each type of damage and
 their ratio to copying the same columns; memory at its highest beside the columns; whether a hundred chunks take a hundred
-times as long as one; and the import. Rounds alternate, and the medians are shown.
+times as long as one; `drill corrupt` on files of each kind; and the import. Rounds alternate, and the medians are shown.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import json
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,18 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import numpy as np
 
 from harness import corrupt
+from harness.cli.corrupting.job import run
 
+FILE_ROWS = 300_000
+FILE_CHAINS: dict[str, list[dict[str, Any]]] = {
+    "a tenth of one column": [{"type": "scale", "factor": 100, "columns": ["a"], "dose": 0.1}],
+    "every row": [{"type": "scale", "factor": 100, "columns": ["a"]}],
+    "three steps": [
+        {"type": "scale", "factor": 100, "columns": ["a"], "dose": 0.1},
+        {"type": "missing", "columns": ["b", "c"], "dose": 0.05},
+        {"type": "late", "by": 100, "dose": 0.05},
+    ],
+}
 ROWS = 1_000_000
 SPECS: dict[str, dict[str, Any]] = {
     "scale": {"factor": 100},
@@ -149,6 +163,58 @@ def linear(chunks: int) -> None:
     print(f"  highest memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
+def files(rounds: int) -> None:
+    """What `drill corrupt` does to a file, beside reading and writing its bytes."""
+    print(f"\nfiles of {FILE_ROWS:,} rows of three columns and a text: rows/s, and MB/s of the input")
+    with tempfile.TemporaryDirectory() as folder:
+        for source in _sources(Path(folder)):
+            calls: dict[str, Callable[[], object]] = {
+                "copying": lambda s=source: s.with_name("out").write_bytes(s.read_bytes())
+            }
+            calls |= {name: _damages(source, corrupt.parse_chain(steps)) for name, steps in FILE_CHAINS.items()}
+            for name, ms in median(calls, max(1, rounds // 2)).items():
+                size = source.stat().st_size / 1e6
+                print(f"  {source.suffix[1:]:<9}{name:<24}{FILE_ROWS / ms * 1000:>13,.0f}{size / ms * 1000:>9.1f}")
+    print(f"  highest memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    table = {name: column.tolist() for name, column in columns(FILE_ROWS).items()}
+    rows = [{"a": a, "b": b, "c": c, "note": f"note {b}, ü"} for a, b, c in zip(*table.values(), strict=True)]
+    path = folder / "in.csv"
+    with path.open("w", newline="") as file:
+        lines = csv.DictWriter(file, list(rows[0]))
+        lines.writeheader()
+        lines.writerows(rows)
+    yield path
+    path = folder / "in.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    yield path
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        print("  parquet  pyarrow is not installed (pip install 'mldrill[arrow]')")
+        return
+    path = folder / "in.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    yield path
+
+
+def _damages(source: Path, chain: tuple[corrupt.Corruption, ...]) -> Callable[[], object]:
+    return lambda: run(
+        source,
+        source.with_name("out"),
+        source.with_name("mask"),
+        kind=source.suffix[1:],
+        chain=chain,
+        id_column="",
+        reference=corrupt.Reference(),
+        pass_broken=False,
+        progress=lambda _: None,
+    )
+
+
 def importing(rounds: int) -> None:
     def run(code: str) -> Callable[[], object]:
         return lambda: subprocess.run([sys.executable, "-c", code], check=True)
@@ -163,13 +229,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--chunks", type=int, default=100, help="of a million rows each, for whether it is linear")
+    parser.add_argument("--files", action="store_true", help="only `drill corrupt` on files")
     arguments = parser.parse_args()
+    if arguments.files:
+        return files(arguments.rounds)
     for dose in (0.05, 0.5):
         kinds(dose, arguments.rounds)
     peer(arguments.rounds)
     memory()
     print("\nlinear")
     linear(arguments.chunks)
+    files(arguments.rounds)
     importing(arguments.rounds)
 
 

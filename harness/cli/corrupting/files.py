@@ -1,8 +1,8 @@
 """What a kind of file must do: give its rows in batches, and take damaged ones back.
 
-A batch has the columns that the damage needs, parsed, and one more, `ROW`, with each row as it stood in the file. The rows
-travel through the damage as wholes, so that late ones keep what nobody parsed, and cells that weren't hit are written as
-they came.
+A batch has the columns that the damage needs, parsed, and one more, `ROW`, with each row as it stood in the file (Parquet has
+two: the batch, and the place in it). The rows travel through the damage as wholes, so that late ones keep what nobody parsed,
+and cells that weren't hit are written as they came. Names that begin with NUL are those of such columns: no file has them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from harness.corrupt.column import Column, Mask
 from harness.errors import UsageError
 
 ROW = "\x00row"
-"""The column of rows as they came. No file can have one of this name."""
+"""The column of rows as they came."""
 
 KINDS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
 
@@ -30,13 +30,15 @@ class Out:
 
 
 class Reader(Protocol):
+    batch_rows: int
+    """How many rows at a time are quick, and not much memory."""
     names: tuple[str, ...]
     """All columns of the file, in order; empty where each row says for itself (JSON lines)."""
     broken: int
     """Lines that couldn't be read, and pass as they are (where that was asked for)."""
 
     def batches(self, wanted: tuple[str, ...], rows: int) -> Iterator[Mapping[str, Column]]:
-        """Raises UsageError that names the line of what can't be read."""
+        """At least one, which may have no rows. Raises UsageError that names the line of what can't be read."""
 
     @property
     def bytes_read(self) -> int: ...

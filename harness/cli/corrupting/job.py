@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
+import msgspec
 import numpy as np
 
 from harness import corrupt
 from harness.cli.corrupting.csv_file import CsvReader, CsvWriter
 from harness.cli.corrupting.files import ROW, Out, Reader, Writer
 from harness.cli.corrupting.json_lines import JsonLinesReader, JsonLinesWriter
+from harness.cli.corrupting.needs import Needs
 from harness.cli.corrupting.parquet_file import ParquetReader, ParquetWriter
-from harness.corrupt.column import Column
-from harness.corrupt.damage.base import CellDamage, TableDamage
+from harness.corrupt.column import ABSENT, Column
+from harness.corrupt.damage.base import TableDamage
 from harness.corrupt.errors import unknown
 from harness.corrupt.table import Cause
 
-BATCH_ROWS = 20_000
 REFERENCE_ROWS = 100_000
+ID = "\x00id"
+"""The rows' ids as they came: the damage may hit their column too."""
 
 
 @dataclass
@@ -65,20 +69,20 @@ def columns_needed(chain: Sequence[corrupt.Corruption]) -> tuple[str, ...]:
     return tuple(needed)
 
 
-def open_reader(path: Path, kind: str, *, pass_broken: bool) -> Reader:
-    """Raises UsageError or OSError."""
+def open_reader(path: Path, kind: str, *, pass_broken: bool, chain: Sequence[corrupt.Corruption] = ()) -> Reader:
+    """Raises UsageError, CorruptionError or OSError."""
     if kind == "csv":
         return CsvReader(path, pass_broken=pass_broken)
-    return JsonLinesReader(path, pass_broken=pass_broken) if kind == "jsonl" else ParquetReader(path)
+    return JsonLinesReader(path, pass_broken=pass_broken) if kind == "jsonl" else ParquetReader(path, chain)
 
 
-def _writer(path: Path, reader: Reader, chain: Sequence[corrupt.Corruption], wanted: tuple[str, ...]) -> Writer:
+def _writer(path: Path, reader: Reader, wanted: tuple[str, ...]) -> Writer:
     if isinstance(reader, CsvReader):
         return CsvWriter(path, reader, wanted)
     if isinstance(reader, ParquetReader):
-        texts = [n for step in chain if isinstance(step.damage, CellDamage) and step.damage.mixes for n in step.columns]
-        return ParquetWriter(path, reader, tuple(texts))
-    return JsonLinesWriter(path)
+        return ParquetWriter(path, reader, wanted)
+    assert isinstance(reader, JsonLinesReader)
+    return JsonLinesWriter(path, reader)
 
 
 def reference_of(path: Path, kind: str, wanted: tuple[str, ...]) -> corrupt.Reference:
@@ -86,7 +90,7 @@ def reference_of(path: Path, kind: str, wanted: tuple[str, ...]) -> corrupt.Refe
     reader = open_reader(path, kind, pass_broken=True)
     kept: dict[str, list[Column]] = {name: [] for name in wanted}
     rows = 0
-    for batch in reader.batches(wanted, BATCH_ROWS):
+    for batch in reader.batches(wanted, reader.batch_rows):
         for name in wanted:
             if name in batch:
                 kept[name].append(batch[name])
@@ -107,37 +111,57 @@ def run(
     reference: corrupt.Reference,
     pass_broken: bool,
     progress: Callable[[int], None],
+    batch_rows: int | None = None,
 ) -> Summary:
     """Raises UsageError, CorruptionError or OSError; what was written by then is the caller's to take away."""
-    reader = open_reader(source, kind, pass_broken=pass_broken)
+    reader = open_reader(source, kind, pass_broken=pass_broken, chain=chain)
     needed = columns_needed(chain)
+    _check_columns(reader, needed, id_column)
     wanted = tuple(dict.fromkeys((*needed, *((id_column,) if id_column else ()))))
-    writer = _writer(out, reader, chain, wanted)
     stream = corrupt.Stream(chain, reference=reference)
+    writer = _writer(out, reader, wanted)
     summary = Summary(causes={step.name: Told() for step in chain})
-    with mask.open("w") as masks:
-        log = _MaskFile(masks, id_column)
-        for batch in reader.batches(wanted, BATCH_ROWS):
-            ids = _ids(batch, id_column)
+    needs = Needs(chain, needed)
+    with mask.open("wb") as masks, _no_search_for_cycles():
+        log = _MaskFile(masks)
+        for batch in reader.batches(wanted, batch_rows or reader.batch_rows):
+            needs.look(batch)
+            ids = batch[id_column] if id_column else None
             summary.rows_in += len(next(iter(batch.values())))
-            damaged = corrupt.told(stream.feed(batch, ids=ids))
+            damaged = corrupt.told(stream.feed(batch if ids is None else {**batch, ID: ids}, ids=ids))
             _give(_readable(damaged) if reader.broken else damaged, writer, log, summary)
             progress(reader.bytes_read)
         rest = stream.finish()
         if rest is not None:
             damaged = corrupt.told(rest)
             _give(_readable(damaged) if reader.broken else damaged, writer, log, summary)
+    needs.check()
     writer.close()
     summary.broken = reader.broken
     return summary
 
 
-def _ids(columns: Mapping[str, Column], id_column: str) -> Column | None:
-    if not id_column:
-        return None
-    if id_column not in columns:
-        raise unknown("--id", id_column, known=[name for name in columns if not name.startswith("\x00")])
-    return columns[id_column]
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """A batch is some thousand small objects, without cycles: Python's search among them takes as long as all the rest."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _check_columns(reader: Reader, needed: Sequence[str], id_column: str) -> None:
+    """Where the file says at once which columns it has."""
+    if not reader.names:
+        return
+    for name in needed:
+        if name not in reader.names:
+            raise unknown("columns", name, known=reader.names)
+    if id_column and id_column not in reader.names:
+        raise unknown("--id", id_column, known=reader.names)
 
 
 def _readable(damaged: corrupt.Damaged) -> corrupt.Damaged:
@@ -155,22 +179,26 @@ def _give(damaged: corrupt.Damaged, writer: Writer, log: _MaskFile, summary: Sum
         summary.causes[cause.name].add(cause)
 
 
-class _MaskFile:
-    """`{"row": place in the input, "out": place in the output, "id": ..., "cause": ..., "columns": [...]}`, a line each."""
+_lines = msgspec.json.Encoder(enc_hook=str).encode_lines
 
-    def __init__(self, file: Any, id_column: str) -> None:
+
+class _MaskFile:
+    """`{"row": place in the input, "out": place in the output, "id": ..., "cause": ..., "columns": [...]}`, a line each;
+    rows that are gone have no `out`."""
+
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._id_column = id_column
 
     def write(self, damaged: corrupt.Damaged, *, first: int) -> None:
-        ids = damaged.columns.get(self._id_column)
+        ids = damaged.columns.get(ID)
         lines: list[dict[str, object]] = []
         for cause in damaged.causes:
             for n in np.flatnonzero(cause.touched).tolist():
                 line: dict[str, object] = {"row": int(damaged.ordinals[n]), "out": first + n}
                 if ids is not None:
-                    line["id"] = ids[n] if not hasattr(ids[n], "item") else ids[n].item()
+                    one = ids[n]
+                    line["id"] = None if one is ABSENT else one.item() if hasattr(one, "item") else one
                 names = [name for name, mask in cause.cells.items() if mask[n]]
                 lines.append({**line, "cause": cause.name, **({"columns": names} if names else {})})
             lines += [{"row": int(row), "cause": cause.name, "dropped": True} for row in cause.dropped]
-        self._file.write("".join(json.dumps(line, default=str) + "\n" for line in lines))
+        self._file.write(_lines(lines))

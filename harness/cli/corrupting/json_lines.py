@@ -1,4 +1,8 @@
-"""JSON lines: an object a line. Of each only the wanted fields are read; lines that nothing happened to stay as they came."""
+"""JSON lines: an object a line. Of each only the wanted fields are read; lines that nothing happened to stay as they came.
+
+Of a line that was hit, the fields that weren't keep their text; the blanks between them go. Empty lines are no rows, and are
+left out.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from harness.cli.corrupting.files import ROW, Out
+from harness.cli.corrupting.lines import LinesIn, LinesOut, end_of
 from harness.corrupt import ABSENT
 from harness.corrupt.column import Column, objects
 from harness.errors import UsageError
@@ -25,32 +30,40 @@ class Row(NamedTuple):
 
 
 class JsonLinesReader:
+    batch_rows = 5_000
     names: tuple[str, ...] = ()
 
     def __init__(self, path: Path, *, pass_broken: bool) -> None:
         self._path = path
-        self._file = path.open("rb")
+        self.lines = LinesIn(path)
         self._pass_broken = pass_broken
         self.broken = 0
 
     @property
     def bytes_read(self) -> int:
-        return self._file.tell()
+        return self.lines.bytes_read
 
     def batches(self, wanted: tuple[str, ...], rows: int) -> Iterator[Mapping[str, Column]]:
         batch: list[Row] = []
-        for number, line in enumerate(self._file, start=1):
-            if line.strip():
-                batch.append(self._row(number, line))
+        values: list[list[object]] = []
+        for number, line in enumerate(self.lines, start=1):
+            if not line.isspace():
+                fields, found = self._read(number, line, wanted)
+                batch.append(Row(line, fields))
+                values.append(found)
             if len(batch) == rows:
-                yield self._columns(batch, wanted)
-                batch = []
-        if batch:
-            yield self._columns(batch, wanted)
+                yield _columns(batch, values, wanted)
+                batch, values = [], []
+        yield _columns(batch, values, wanted)
 
-    def _row(self, number: int, line: bytes) -> Row:
+    def _read(
+        self, number: int, line: bytes, wanted: tuple[str, ...]
+    ) -> tuple[dict[str, msgspec.Raw] | None, list[object]]:
         try:
-            return Row(line, _object(line))
+            fields = _object(line)
+            if not line.isascii():
+                line.decode()  # text that nobody wants is skipped unread
+            return fields, [_value(fields[name]) if name in fields else ABSENT for name in wanted]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if not self._pass_broken:
                 raise UsageError(
@@ -58,22 +71,17 @@ class JsonLinesReader:
                     hint="let such lines pass unharmed: --broken pass",
                 ) from None
             self.broken += 1
-            return Row(line, None)
-
-    def _columns(self, batch: list[Row], wanted: tuple[str, ...]) -> Mapping[str, Column]:
-        columns = {name: objects([_field(row, name) for row in batch]) for name in wanted}
-        return {**columns, ROW: objects(batch)}
+            return None, [None] * len(wanted)
 
 
-def _field(row: Row, name: str) -> object:
-    if row.fields is None:
-        return None
-    return _value(row.fields[name]) if name in row.fields else ABSENT
+def _columns(batch: list[Row], values: list[list[object]], wanted: tuple[str, ...]) -> Mapping[str, Column]:
+    columns = {name: objects([found[n] for found in values]) for n, name in enumerate(wanted)}
+    return {**columns, ROW: objects(batch)}
 
 
 class JsonLinesWriter:
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
+    def __init__(self, path: Path, reader: JsonLinesReader) -> None:
+        self._file = LinesOut(path, reader.lines)
 
     def write(self, out: Out) -> None:
         rows: list[Row] = out.columns[ROW].tolist()
@@ -81,10 +89,11 @@ class JsonLinesWriter:
         for name, mask in out.masks.items():
             for n in mask.nonzero()[0].tolist():
                 touched.setdefault(n, []).append(name)
-        lines = [row.line if row.line.endswith(b"\n") else row.line + b"\n" for row in rows]
+        # The last line of a file may have no end, and stand in the middle of the output.
+        lines = [line if line.endswith(b"\n") else line + b"\n" for line, _ in rows]
         for n, names in touched.items():
             if rows[n].fields is not None:
-                lines[n] = self._changed(rows[n], names, out, n)
+                lines[n] = self._changed(rows[n], names, out, n) + end_of(lines[n])
         self._file.write(b"".join(lines))
 
     def _changed(self, row: Row, names: list[str], out: Out, n: int) -> bytes:
@@ -96,7 +105,7 @@ class JsonLinesWriter:
                 fields.pop(name, None)
             else:
                 fields[name] = msgspec.Raw(msgspec.json.encode(value.item() if hasattr(value, "item") else value))
-        return msgspec.json.encode(fields) + b"\n"
+        return msgspec.json.encode(fields)
 
     def close(self) -> None:
         self._file.close()

@@ -82,12 +82,13 @@ class NumberDamage(CellDamage):
         if before.dtype.kind in NUMBERS:
             wanted = self.dtype(before, name=hit.name)
             with np.errstate(over="ignore", invalid="ignore"):
-                return np.asarray(self.change(before.astype(wanted), hit, draws))
-        after = before.copy()
+                after = np.asarray(self.change(before.astype(wanted), hit, draws))
+            return np.where(np.isnan(before), before, after) if before.dtype.kind == "f" and self.drawn else after
+        ones = before.copy()
         for n, (value, draw) in enumerate(zip(before.tolist(), draws.tolist(), strict=True)):
-            if is_number(value):
-                after[n] = self._one(value, hit, draw)
-        return after
+            if is_number(value) and value == value:
+                ones[n] = self._one(value, hit, draw)
+        return ones
 
     def _one(self, value: int | float, hit: Hit, draw: float) -> int | float:
         if isinstance(value, int) and not self.keeps_whole:

@@ -70,7 +70,9 @@ class Added(TableDamage):
         for name in names:
             if name in table.columns:
                 raise CorruptionError(f"columns: there is a column '{name}' already")
-        new = np.full(len(table), self.value, dtype=object if isinstance(self.value, str) else None)
+        # Whole numbers with gaps would be floats, and 7 would be told as 7.0.
+        as_objects = isinstance(self.value, str) or (hit is not None and not isinstance(self.value, float))
+        new = np.full(len(table), self.value, dtype=object if as_objects else None)
         return {**table.columns, **{name: new if hit is None else _without(new, ~hit) for name in names}}
 
 
