@@ -58,7 +58,7 @@ def command(
 
     mask = mask or out.with_name(out.name + ".mask.jsonl")
     _check_paths(source, out, mask, force=force)
-    chain = _chain(spec, seed)
+    chain = chain_of(spec, seed)
     form = kind_of(source, kind or "")
     from harness import corrupt
 
@@ -107,7 +107,7 @@ def _finished(path: Path) -> Iterator[Path]:
         new.unlink(missing_ok=True)
 
 
-def _chain(path: Path, seed: int | None) -> tuple[corrupt.Corruption, ...]:
+def chain_of(path: Path, seed: int | None) -> tuple[corrupt.Corruption, ...]:
     """A corruption, a list of them, or `{seed, chain}`."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
