@@ -49,7 +49,7 @@ class Start(Written):
 
 
 class Offline(Start):
-    """The target's monitors as a program, without any process of the pipeline. docs/monitors.md has what it must read and write."""
+    """The target's monitors as a program, without any process of the pipeline; docs/monitors.md has what it reads and writes."""
 
     timeout: Seconds = Field(default=600.0, validate_default=False, description="Time limit of one call")
 

@@ -140,6 +140,8 @@ def _dosed(question: Question, dose: float, stream: int) -> tuple[Corruption, ..
 def damaged(rows: Sequence[Row], chain: tuple[Corruption, ...]) -> tuple[list[dict[str, Any]], int]:
     """The rows as they arrive, and how many of them were hit. What is late is decided later, and what would be decided after
     the last row isn't seen any more."""
+    if any("t" in step.columns for step in chain):
+        raise UsageError("columns: t is the clock by which rows are judged, and can't be damaged")
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: objects([row.get(name, ABSENT) for row in rows]) for name in names}
     try:

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +15,7 @@ from harness.cli.dose_ import command
 from harness.cli.dosing.asked import Expected, any_page
 from harness.cli.dosing.estimate import Tried, exact_bounds, isotonic, smallest
 from harness.cli.dosing.program import Fired, Judged, Program, Rule
-from harness.cli.dosing.trial import Question, damaged, find
+from harness.cli.dosing.trial import Found, Question, damaged, find
 from harness.corrupt import parse
 from harness.errors import EnvironmentProblem, UnsupportedError, UsageError
 from harness.spec.load import load_target
@@ -84,6 +84,10 @@ def question(**changed: Any) -> Question:
     return Question(**(usual | changed))
 
 
+def found_by(asked: Question) -> Found:
+    return find(asked, cast(Program, Doubled()), told=lambda _dose: None)
+
+
 @pytest.mark.parametrize(
     ("seen", "streams", "low", "high"), [(0, 20, 0.0, 0.1684), (20, 20, 0.8316, 1.0), (5, 10, 0.1871, 0.8129)]
 )
@@ -110,7 +114,7 @@ def test_few_streams_leave_the_end_open():
 
 
 def test_the_search_closes_in_on_the_monitors_threshold():
-    found = find(question(), Doubled(), told=lambda _dose: None)  # type: ignore[arg-type]  # a double of Program
+    found = found_by(question())
     assert found.smallest.dose is not None
     assert found.smallest.low is not None
     assert found.smallest.high is not None
@@ -120,14 +124,14 @@ def test_the_search_closes_in_on_the_monitors_threshold():
 
 
 def test_what_fires_before_the_damage_is_no_detection():
-    found = find(question(rounds=0), Doubled(), told=lambda _dose: None)  # type: ignore[arg-type]  # a double of Program
+    found = found_by(question(rounds=0))
     assert found.clean.tried.seen == 0
     assert found.by_alert["Early"].dose is None
 
 
 def test_only_the_expected_page_counts():
     expected = Expected("freshness", "page", None)
-    found = find(question(rounds=0, counts=expected), Doubled(), told=lambda _dose: None)  # type: ignore[arg-type]  # a double
+    found = found_by(question(rounds=0, counts=expected))
     assert found.smallest.dose is None
     assert found.by_alert["Nulls"].dose is not None
     assert Expected("data", "ticket", None)("X", "page", "data")
@@ -136,7 +140,7 @@ def test_only_the_expected_page_counts():
 
 
 def test_streams_that_a_dose_left_unhit_are_told():
-    found = find(question(rounds=0), Doubled(), told=lambda _dose: None)  # type: ignore[arg-type]  # a double of Program
+    found = found_by(question(rounds=0))
     assert found.doses[0].untouched > 0
     assert found.doses[-1].untouched == 0
 
@@ -152,6 +156,8 @@ def test_late_rows_are_decided_when_they_come():
 def test_damage_that_doesn_t_fit_the_rows_is_refused():
     with pytest.raises(UsageError, match="doesn't fit"):
         damaged([{"id": 1, "t": 0.0}], (NULLS,))
+    with pytest.raises(UsageError, match="the clock"):
+        damaged([{"id": 1, "t": 0.0}], (parse({"type": "missing", "columns": ["t"]}),))
 
 
 def target(folder: Path, *, offline: str) -> Path:

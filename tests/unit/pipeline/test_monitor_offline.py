@@ -187,6 +187,15 @@ def test_a_line_that_is_no_row_is_told_by_its_number(replay: Replay):
         list(judged(replay, [b'{"begin": "a"}', b"[1]"]))
 
 
+def test_a_row_may_lack_any_field(yardstick: Yardstick, replay: Replay):
+    rows = list(clean_rows(yardstick.world, first=0, count=600))
+    names = list(rows[0])
+    lacking = [{key: row[key] for key in names if key != names[n % len(names)]} for n, row in enumerate(rows)]
+    found = fired(replay, [{}, *lacking])
+    assert {name for _, name, _ in found} >= {"NullShare"}
+    assert replay.rows == 601
+
+
 def test_a_leap_in_time_is_refused(yardstick: Yardstick, replay: Replay):
     rows = rows_of(yardstick, 2)
     replay.begin("leap")
