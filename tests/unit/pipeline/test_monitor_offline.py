@@ -15,7 +15,14 @@ from pipeline import schema
 from pipeline.model import DECISION_THRESHOLD
 from pipeline.monitor.alerts import AlertBook
 from pipeline.monitor.checks import Checks
-from pipeline.monitor.detectors import binomial_decades, chi2_survival_decades, kolmogorov_decades, ks_decades
+from pipeline.monitor.detectors import (
+    binomial_decades,
+    chi2_survival_decades,
+    kolmogorov_decades,
+    ks_decades,
+    median_shift_decades,
+    number,
+)
 from pipeline.monitor.gauges import Gauges
 from pipeline.monitor.offline import EVALUATE_S, Replay, Yardstick, clean_rows, judged
 from pipeline.monitor.windows import NULLS, RowWindow
@@ -95,6 +102,7 @@ def test_offline_fires_where_the_running_checks_do_however_rows_are_cut(yardstic
 
 def test_counts_kept_row_by_row_are_those_of_the_window(yardstick: Yardstick):
     window, gauges, broken = RowWindow(yardstick.reference), Gauges(), deque[list[Any]](maxlen=200)
+    amounts = deque[float](maxlen=100)
     rng = np.random.default_rng(1)
     for n, row in enumerate(clean_rows(yardstick.world, first=0, count=700)):
         for name, value in (("amount", None), ("country", "XX"), ("amount", -1.0), ("device", 5)):
@@ -102,9 +110,12 @@ def test_counts_kept_row_by_row_are_those_of_the_window(yardstick: Yardstick):
                 row[name] = value
         window.add({"transaction": row, "features": [0.0] * 8, "score": 0.5})
         broken.append(schema.violations(row))
+        amounts.append(number(row["amount"]))
         if n < 200 or n % 50:
             continue
         window.publish(gauges)
+        shift = median_shift_decades(list(amounts), yardstick.reference.amount_median, rows_min=1)
+        assert gauges.value("monitor_amount_shift_decades") == shift
         nulls = Counter(name for found in broken for name, how in found if how in NULLS)
         ranges = Counter(name for found in broken for name, how in found if how not in NULLS)
         for name in ("amount", "country", "device"):
@@ -116,7 +127,7 @@ def test_counts_kept_row_by_row_are_those_of_the_window(yardstick: Yardstick):
 def test_the_ks_distance_is_that_of_the_walk_over_every_point():
     rng = np.random.default_rng(2)
     reference = np.sort(np.round(rng.normal(size=500), 1))
-    for shift in (0.0, 0.3, 4.0):
+    for shift in (-4.0, -0.3, 0.0, 0.3, 4.0):
         sample = np.round(rng.normal(size=120) + shift, 1)
         points = np.concatenate((sample, reference))
         ours = np.searchsorted(np.sort(sample), points, side="right") / 120
