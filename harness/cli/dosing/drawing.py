@@ -91,6 +91,10 @@ def page(found: Found, path: Path, *, title: str, share: float, limit: str) -> N
         f'<text x="{_x(dose):.1f}" y="{HEIGHT - EDGE + 20}" text-anchor="middle">{percent(dose)}</text>'
         for dose in (0.001, 0.01, 0.1, 1.0)
     )
+    ticks += "".join(
+        f'<text x="{EDGE - 8}" y="{_y(part) + 4:.1f}" text-anchor="end">{part:.0%}</text>' for part in (0.0, 0.5, 1.0)
+    )
+    names = " ".join(f'<span style="color:{_colour(alert)}">{html.escape(alert)}</span>' for alert in alerts)
     path.write_text(
         f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>"
         "<style>body{font:15px sans-serif;max-width:760px;margin:2em auto}svg text{font:12px sans-serif}</style>"
@@ -98,16 +102,22 @@ def page(found: Found, path: Path, *, title: str, share: float, limit: str) -> N
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="share of streams in which it was seen, by dose">'
         f'<line x1="{EDGE}" x2="{WIDTH - EDGE}" y1="{wanted:.1f}" y2="{wanted:.1f}" stroke="#999" stroke-dasharray="4"/>'
         f"{ticks}{_interval(found.smallest)}{''.join(lines)}</svg>"
-        "<p>Share of streams in which it was seen in time, by the share of rows damaged; thick: any alert that counts.</p>\n",
+        "<p>Share of streams in which it was seen in time, by the share of rows damaged; "
+        f"thick: any alert that counts; thin: {names}.</p>\n",
         encoding="utf-8",
     )
 
 
 def _curve(tried: list[Tried], name: str, *, width: int) -> str:
     points = " ".join(f"{_x(one.dose):.1f},{_y(one.share):.1f}" for one in tried)
-    colour = "#111" if name == "all" else f"hsl({sum(name.encode()) * 37 % 360} 60% 45%)"
+    colour = "#111" if name == "all" else _colour(name)
     stroke = f'fill="none" stroke="{colour}" stroke-width="{width}"'
     return f'<polyline points="{points}" {stroke}><title>{html.escape(name)}</title></polyline>'
+
+
+def _colour(name: str) -> str:
+    """The same for the same alert on every page."""
+    return f"hsl({sum(name.encode()) * 37 % 360} 60% 40%)"
 
 
 def _interval(of: Smallest) -> str:

@@ -251,3 +251,14 @@ def test_a_fault_that_damages_no_records_is_refused():
 def test_neither_and_both_are_refused(tmp_path: Path):
     for arguments in ((), ("unit-change", "--spec", spec(tmp_path))):
         assert isinstance(run(*arguments).exception, UsageError)
+
+
+def test_the_reference_pipelines_own_monitors_judge_a_scenarios_damage():
+    done = run("unit-change", "--streams", "2", "--rounds", "0", "--json")
+    assert done.return_value == 0
+    answer = json.loads(done.stdout)
+    assert answer["limit_rows"] == 400
+    assert answer["clean"] == answer["clean"] | {"seen": 0, "alerts": {}}
+    assert {"RangeShare", "UnitChange"} <= set(answer["doses"][-1]["alerts"])
+    assert answer["alerts"]["NullShare"]["dose"] is None
+    assert answer["alerts"]["UnitChange"]["dose"] > answer["alerts"]["RangeShare"]["dose"]
