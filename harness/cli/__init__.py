@@ -31,6 +31,7 @@ VERBS = {
     "validate": "Check files that people write",
     "plan": "What a drill would do, step by step; nothing is started",
     "corrupt": "Damage a file of data, with the truth about every damaged cell",
+    "dose": "The smallest damage that monitoring sees, found offline",
     "schema": "JSON Schema of scenario, playbook and target files",
     "up": "Bring a target up and leave it running",
     "down": "Take a target down",

@@ -67,7 +67,7 @@ def command(
     mask = mask or out.with_name(out.name + ".mask.jsonl")
     own = {"the spec": spec, **({} if reference is None else {"the reference": reference})}
     _check_paths(source, out, mask, {"the input": source, **own}, force=force)
-    chain = _chain(spec, seed)
+    chain = chain_of(spec, seed)
     try:
         with _ended_by_signals():
             summary = _run(source, out, mask, chain, kind or "", id_column, reference, pass_broken=broken == "pass")
@@ -186,7 +186,7 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _chain(path: Path, seed: int | None) -> tuple[corrupt.Corruption, ...]:
+def chain_of(path: Path, seed: int | None) -> tuple[corrupt.Corruption, ...]:
     """A corruption, a list of them, or `{seed, chain}`."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError

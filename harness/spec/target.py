@@ -48,6 +48,12 @@ class Start(Written):
         return self
 
 
+class Offline(Start):
+    """The target's monitors as a program, without any process of the pipeline; docs/monitors.md has what it reads and writes."""
+
+    timeout: Seconds = Field(default=600.0, validate_default=False, description="Time limit of one call")
+
+
 class Ready(Written):
     """How a service says that it is ready."""
 
@@ -396,6 +402,7 @@ class TargetSpec(Written):
     reset: tuple[HttpCall, ...] = Field(default=(), description="Back to the baseline in place; empty: starts afresh")
     safeguards: dict[Safeguard, SafeguardSpec] = Field(default={}, description="What a responder must not break")
     graph: GraphSpec = Field(default=GraphSpec(), description="Components beyond services and links")
+    offline: Offline | None = Field(default=None, description="The monitors as a program, for `drill dose`")
     metrics: str | None = Field(default=None, description="URL scraped for the report's charts (Prometheus text)")
     charts: tuple[str, ...] = Field(default=(), description="Gauges that the report draws")
 
