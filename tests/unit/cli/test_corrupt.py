@@ -301,8 +301,10 @@ def test_a_full_disk_is_told_and_leaves_nothing(corrupt: Typed) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_ended_in_the_middle_it_leaves_nothing(corrupt: Typed, number: signal.Signals, code: int) -> None:
     os.mkfifo("ready")
-    # Behind the first batch it tells that it got there, and waits to be ended.
+    # Behind the first batch it tells that it got there, and waits to be ended. Where tests run as a shell's background job,
+    # the shell has told them to ignore SIGINT.
     hold = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from harness.cli.corrupting import job; give = job._give\n"
         "def held(*args):\n give(*args); open('ready', 'w').write('x'); import time; time.sleep(60)\n"
         "job._give = held\n"
