@@ -6,6 +6,9 @@ evaluates the rules, since Alertmanager passes `startsAt` on: one pair of that c
 that between them lies only what their texts cut off (Alertmanager's has milliseconds). Where that clock can't be asked it is
 taken for our wall clock, and a note says so.
 
+An alert that had begun to fire before this sink listened is no news of this run: Alertmanager tries for minutes to deliver what
+nobody took, and tells again what fires on. It is noted, and pages nobody. This is only said by the monitoring's own clock.
+
 The rule that always fires is no alert but a heartbeat (`harness.observe.heartbeat`), also in a flood.
 
 Junk is answered 400 and changes nothing. A flood is cut off after `ALERTS_RUN_MAX`, and the history says so.
@@ -76,6 +79,7 @@ class PagerSink:
         self._clock = SourceClock(MONITORING, asked, put=put) if asked is not None else None
         self.dead_man = DeadMan(heartbeat, put=put) if heartbeat is not None else None
         self._wall_said = False
+        self._began_ns: int | None = None
         self._pool = urllib3.PoolManager(maxsize=4)
         self._server: WebhookServer | None = None
         self._counting = threading.Lock()
@@ -91,6 +95,7 @@ class PagerSink:
                 f"the pager sink can't listen on {self.host}:{self.port}: {error.strerror}"
             ) from error
         self.port = self._server.server_address[1]
+        self._began_ns = now_ns()
         if self._clock is not None:
             self._clock.start()
         if self.dead_man is not None:
@@ -124,8 +129,13 @@ class PagerSink:
         active = self._active_times() if any(alert.get("status") == "firing" for alert in kept) else {}
         events = [self._event(alert, received_ns, active=active) for alert in kept]
         for event in events:
-            self.put(event)
+            self.put(event if not self._is_old(event) else _belated(event))
         return len(events)
+
+    def _is_old(self, event: AlertReceived) -> bool:
+        if self._began_ns is None or event.status != "firing" or event.clock != MONITORING or event.starts_ns is None:
+            return False
+        return event.starts_ns + event.clock_error_ns < self._began_ns
 
     def _without_heartbeats(self, alerts: list[Any], received_ns: int) -> list[Any]:
         """The alerts; what tells only that they'd arrive is noted elsewhere. A heartbeat that ends is none."""
@@ -220,6 +230,13 @@ def _active_at(active: Active, labels: Mapping[str, str]) -> str | None:
     named = ("alertname", labels.get("alertname", ""))
     of_rule = [at for series, at in active.items() if named in series]
     return of_rule[0] if len(of_rule) == 1 else None
+
+
+def _belated(event: AlertReceived) -> Note:
+    assert event.starts_ns is not None
+    before_s = (event.t_ns - event.starts_ns) / 1e9
+    words = f"{event.name} fires since {before_s:.1f} s, longer than this run listens: it is no news of this run"
+    return Note(t_ns=event.t_ns, src="pager", text=words, data={"alert": event.name, "labels": event.labels})
 
 
 def _told(text: Any) -> Shown | None:

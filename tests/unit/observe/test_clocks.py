@@ -111,6 +111,29 @@ def test_sense_hold_and_deliver_come_out_right_by_a_clock_that_is_off(elsewhere:
     assert [event.source for event in events if isinstance(event, ClockPair)] == ["monitoring"]
 
 
+@pytest.mark.parametrize("told_late", [True, False])
+def test_what_fired_before_the_sink_listened_is_noted_and_no_page(elsewhere: Elsewhere, told_late: bool) -> None:
+    """Alertmanager tries for minutes to deliver what nobody took: a page of the drill before must not start the next one."""
+    events: list[AnyEvent] = []
+    sink = PagerSink(
+        port=0, rules=RULES, active_url=f"{elsewhere.url}/api/v1/alerts", clock_url=None, put=events.append
+    )
+    sink.start()
+    try:
+        fired = wall_ns() + (-4_000_000_000 if told_late else 0)
+        elsewhere.active_ns = fired
+        alert = {"labels": LABELS, "status": "firing", "startsAt": elsewhere.text(fired)}
+        for status in ("firing", "resolved"):
+            body = json.dumps({"alerts": [{**alert, "status": status}]}).encode()
+            assert sink.receive(body, now_ns()) == 1
+        received = [event.status for event in events if isinstance(event, AlertReceived)]
+        noted = [event.data["alert"] for event in events if isinstance(event, Note)]
+    finally:
+        sink.stop()
+    assert received == (["resolved"] if told_late else ["firing", "resolved"])
+    assert noted == ([LABELS["alertname"]] if told_late else [])
+
+
 def test_what_the_text_of_a_time_cut_off_is_error_and_makes_no_rule_fire_before_it_was_true(
     elsewhere: Elsewhere,
 ) -> None:
