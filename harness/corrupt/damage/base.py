@@ -5,6 +5,7 @@ Three kinds: those that change cells, those that move, copy or take away rows, a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,10 +20,10 @@ DType = np.dtype[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Damage:
+class Damage(ABC):
     name: ClassVar[str]
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 - types whose every parameter is legal have nothing to check
         """Raises CorruptionError where the parameters make no sense."""
 
 
@@ -48,9 +49,9 @@ class CellDamage(Damage):
         """What the column becomes, whoever is hit. Raises CorruptionError where it can't be damaged so."""
         return column.dtype
 
+    @abstractmethod
     def values(self, hit: Hit) -> Column:
         """What the cells that are hit become."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +67,9 @@ class NumberDamage(CellDamage):
         """Whether whole numbers stay whole."""
         return True
 
+    @abstractmethod
     def change(self, value: Any, hit: Hit, draw: Any) -> Any:
         """Of one number or an array of them; `draw` is from 0 to 1, as many."""
-        raise NotImplementedError
 
     def dtype(self, column: Column, *, name: str) -> DType:
         need_numbers(column, name=name, kind=self.name)
@@ -105,12 +106,12 @@ class NumberDamage(CellDamage):
 class RowDamage(Damage):
     """Rows move, come twice, or are gone. A row stands at its own place, its n-th copy at n-th of `arrivals`."""
 
+    @abstractmethod
     def arrivals(self, places: NDArray[np.int64], draws: NDArray[np.float64]) -> NDArray[np.float64]:
         """For each row that is hit (a column), the places at which it arrives (rows); no rows: it is gone.
 
         A place of n + 0.5 is behind row n and before row n + 1. The first line of copies counts as the row itself.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,10 +121,10 @@ class TableDamage(Damage):
     makes: ClassVar[bool] = False
     """Whether its columns are new ones."""
 
+    @abstractmethod
     def reshaped(self, table: Table, names: tuple[str, ...], hit: NDArray[np.bool_] | None) -> dict[str, Column]:
         """All columns, as they are now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def touches(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """The columns that the mask is about."""
-        raise NotImplementedError

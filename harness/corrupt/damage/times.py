@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -19,8 +20,9 @@ class _Shifted(CellDamage):
     per_value: ClassVar[bool] = False
 
     @property
+    @abstractmethod
     def seconds(self) -> float:
-        raise NotImplementedError
+        """How far off."""
 
     def dtype(self, column: Column, *, name: str) -> DType:
         if column.dtype.kind not in "MUO" and column.dtype.kind not in NUMBERS:

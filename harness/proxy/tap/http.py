@@ -8,6 +8,7 @@ taken for another's: what was asked before the tap stood there can't be known.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ class Exchanges:
         return asked
 
 
-class HttpTap:
+class HttpTap(ABC):
     """`messages` are those that matched and were worked on."""
 
     def __init__(self, place: Place) -> None:
@@ -98,8 +99,9 @@ class HttpTap:
         del ordinal
         return True
 
+    @abstractmethod
     def stage(self, pipe: Host) -> Stage:
-        raise NotImplementedError
+        """What stands in one direction of one connection."""
 
     def _watching(self, pipe: Host) -> Stage:
         return RequestStage(self, pipe)
@@ -143,7 +145,7 @@ class Beside:
         return True
 
 
-class FramedStage:
+class FramedStage(ABC):
     """A framer between feed and sink. What it keeps of a message is less than the tap's bound."""
 
     sink: Sink
@@ -181,11 +183,13 @@ class FramedStage:
         asked = self.exchanges.answered_by(head)
         return asked if head.status >= 200 else None
 
+    @abstractmethod
     def begins(self, head: Head) -> bool:
-        raise NotImplementedError
+        """Whether the message is to be kept whole."""
 
     def complete(self, head: Head, raw_body: bytes, body: bytes) -> None:
-        raise NotImplementedError
+        """A kept message has come to its end. For stages that keep any."""
+        raise AssertionError("nothing is kept")
 
     def passes(self, data: bytes) -> None:
         self.give(data)
@@ -193,7 +197,7 @@ class FramedStage:
     def gave_up(self, reason: str) -> None:
         self.tap.pass_by(reason)
 
-    def updated(self) -> None:
+    def updated(self) -> None:  # noqa: B027 - it says why there is nothing to do
         """A tap isn't changed, only removed."""
 
     def detach(self) -> None:

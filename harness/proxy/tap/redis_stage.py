@@ -19,6 +19,7 @@ The same look is asked of replies on all connections: being wrong about a pair c
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 
 from harness.proxy.stage import Cancellable, Host, Item, Mark, Sink
 from harness.proxy.tap.redis import RedisTap
@@ -36,7 +37,7 @@ _LISTS = frozenset(b"*%|")
 _PUSH = ord(">")
 
 
-class _RespStage:
+class _RespStage(ABC):
     """What the three have in common: a scanner, what is held, and when to give it up."""
 
     sink: Sink
@@ -59,20 +60,20 @@ class _RespStage:
 
     # what they differ in
 
+    @abstractmethod
     def begins(self, kind: int) -> bool:
         """A value begins: whether to hold it (for now)."""
-        raise NotImplementedError
 
     def holds(self) -> bool:
         """More of a held value has come: whether to hold on."""
         return True
 
-    def went(self) -> None:
+    def went(self) -> None:  # noqa: B027 - most stages needn't know
         """More of any value has come, before it is given on."""
 
+    @abstractmethod
     def complete(self, data: bytes) -> bytes:
         """What to give on instead of the held value `data`."""
-        raise NotImplementedError
 
     # a stage
 
@@ -170,7 +171,7 @@ class _RespStage:
         self._release()
         self._tap.pass_by(reason)
 
-    def updated(self) -> None:
+    def updated(self) -> None:  # noqa: B027 - it says why there is nothing to do
         """A tap isn't changed, only removed."""
 
     def detach(self) -> None:

@@ -7,6 +7,7 @@ Which were hit is in the mask, by those two ordinals or by a header of the reque
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -74,8 +75,9 @@ class RequestTap(HttpTap):
             },
         }
 
+    @abstractmethod
     def shown_fault(self) -> dict[str, object]:
-        raise NotImplementedError
+        """What the API shows of the fault."""
 
 
 class HitStage(FramedStage):
@@ -90,9 +92,9 @@ class HitStage(FramedStage):
         self.asked = self.asked_by(head)
         return self.request_tap.hits(self.host.ordinal, self.asked, head) and self.strikes(head)
 
+    @abstractmethod
     def strikes(self, head: Head) -> bool:
         """A message that is to be hit begins. Whether it is to be kept whole."""
-        raise NotImplementedError
 
     def done(self, asked: Asked | None) -> None:
         if asked is not None:

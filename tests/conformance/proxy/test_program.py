@@ -50,7 +50,7 @@ def test_a_configuration_in_the_form_that_the_api_shows(
     assert own(f"-config={write(list(shown.values()))}").ask("GET", "/proxies").json == shown
 
 
-def gives_up_or_runs_on(server: Server, *words: str, listening: int | None = None) -> str:
+def gives_up_or_runs_on(server: Server, *words: str) -> str:
     """What it said, if it ended with code 2 at once; else it runs, and is ended here."""
     process = launch(server.kind, *words)
     try:
@@ -58,8 +58,6 @@ def gives_up_or_runs_on(server: Server, *words: str, listening: int | None = Non
             said, _ = process.communicate(timeout=WAIT_S)
             assert process.returncode == 2
             return said
-        if listening is not None:
-            until(lambda: Server(f"127.0.0.1:{listening}", server.kind).ask("GET", "/version").status == 200 or True)
         time.sleep(0.5)  # it has no way to say that it goes on
         assert process.poll() is None
         return ""

@@ -11,6 +11,7 @@ that cuts chunks would have to cut all of them at once.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ class _Entry(NamedTuple):
     came_ns: int
 
 
-class Wire(BaseStage):
+class Wire(BaseStage, ABC):
     """A toxic says what the next piece is (`piece`) and notes that it has gone (`gone`), both for hit bytes only."""
 
     def __init__(self, toxic: Settings, pipe: Host) -> None:
@@ -51,9 +52,9 @@ class Wire(BaseStage):
         self._left_ns = LONG_AGO_NS  # when the last piece left
         self._entry_counted = False
 
+    @abstractmethod
     def piece(self, left: int, unit: int, idle_ns: int) -> Piece:
         """Of a chunk with `left` bytes left; nothing had been under way for `idle_ns`. Asked again after updates."""
-        raise NotImplementedError
 
     def gone(self, size: int, unit: int) -> None:
         """A piece of `size` bytes has left."""
