@@ -11,8 +11,10 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from harness.spec.find import all_scenarios, find_target
 from harness.spec.load import load_scenario, load_target
 from harness.spec.scenario import Scenario
 from tests.admissible.expectations import Trial, trials_of
+from tests.admissible.harm import harmful
 
 DRILL = [str(Path(sys.executable).with_name("drill"))]
 WIDEST = "docker"
@@ -82,6 +85,12 @@ def in_sample(scenario: str, trial: Trial, *, driver: str) -> bool:
     return scenario in UNANSWERED.get(driver, ()) and trial.label.endswith("nobody answers")
 
 
+def with_harm(trial: Trial, path: Path, scenario: Scenario, folder: Path) -> Trial | None:
+    """The trial with the playbook that does the harm; None where there is none to be done."""
+    made = harmful(path, scenario.playbook, folder) if scenario.playbook is not None else None
+    return None if made is None else replace(trial, label=f"{trial.label}: {made[0]}", playbook=str(made[1]))
+
+
 def lacking(scenario: Path, target: str | None) -> str:
     """Why a scenario can't be planned on this target; empty when it can."""
     try:
@@ -95,6 +104,8 @@ def wrong(trial: Trial, card: dict[str, Any]) -> str:
     """Why this result is not as it must be; empty where it is."""
     if card["verdict"] not in trial.right:
         return f"{card['verdict']}, wanted {' or '.join(sorted(trial.right))}: {'; '.join(card['reasons'])[:300]}"
+    if trial.harm and not (card.get("conformance") or {}).get("forbidden_done"):
+        return "nothing says that what was done is forbidden"
     moments = card.get("moments") or {}
     if trial.never_recovers and moments.get("t_recover") is not None:
         return "it recovered although nobody answered"
@@ -128,6 +139,7 @@ def main() -> int:
     driver = load_target(find_target(options.target)).spec.driver
     rows: list[tuple[str, Trial, Counter[str], str, str]] = []
     failures = 0
+    made_in = tempfile.TemporaryDirectory(prefix="harm-")  # removed when the program ends
     began = time.monotonic()
     for path in all_scenarios():
         scenario: Scenario = load_scenario(path).scenario
@@ -136,10 +148,14 @@ def main() -> int:
         if (why := lacking(path, options.target)) and not lacking(path, WIDEST):
             print(f"-   {scenario.scenario:22} not on this target: {' '.join(why.split())}")
             continue
-        for trial in trials_of(scenario):
-            if options.only and not any(part in trial.label for part in options.only):
+        for declared in trials_of(scenario):
+            if options.only and not any(part in declared.label for part in options.only):
                 continue
-            if options.sample and not in_sample(scenario.scenario, trial, driver=driver):
+            if options.sample and not in_sample(scenario.scenario, declared, driver=driver):
+                continue
+            trial = with_harm(declared, path, scenario, Path(made_in.name)) if declared.harm else declared
+            if trial is None:
+                print(f"-   {scenario.scenario:22} its playbook forbids nothing that can be tried")
                 continue
             verdicts: Counter[str] = Counter()
             complaint = shown = ""

@@ -6,10 +6,12 @@ don't pass. A decoy passes where nothing is done, and fails where somebody acts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.contract.words import Kind
+from harness.spec.load import load_scenario
 from harness.spec.scenario import Scenario
 
 LAZY_FOLDER = Path(__file__).parent / "playbooks"
@@ -17,7 +19,8 @@ LAZY_FOLDER = Path(__file__).parent / "playbooks"
 
 @dataclass(frozen=True)
 class Trial:
-    """One arm with one response, and the verdicts that are right for it. `never_recovers`: nor may it have recovered."""
+    """One arm with one response, and the verdicts that are right for it. `never_recovers`: nor may it have recovered; `harm`:
+    what the playbook forbids first is done, and must be told (see `harm.py`)."""
 
     label: str
     arm: str
@@ -26,6 +29,7 @@ class Trial:
     playbook: str | None = None
     act_at_s: float | None = None
     never_recovers: bool = False
+    harm: bool = False
 
 
 def lazy_playbooks() -> list[Path]:
@@ -52,4 +56,18 @@ def trials_of(scenario: Scenario) -> list[Trial]:
         Trial("control", "control", "playbook", passes),
         Trial("fault, restart-all", "fault", "restart-all", restarted),
         *(Trial(f"fault, {path.stem}", "fault", "playbook", lazy, playbook=str(path)) for path in lazy_playbooks()),
+        Trial("fault, what is forbidden", "fault", "playbook", lazy, harm=True),
     ]
+
+
+def one_of_each_fault(scenarios: Iterable[Path]) -> list[Path]:
+    """Of many scenarios so few that each fault is in one of them, and each decoy: what every CI run can afford to run whole."""
+    chosen: list[Path] = []
+    seen: set[str] = set()
+    for path in scenarios:
+        scenario = load_scenario(path).scenario
+        faults = {fault.fault for fault in scenario.faults}
+        if scenario.kind is Kind.DECOY or not faults <= seen:
+            chosen.append(path)
+            seen |= faults
+    return chosen

@@ -28,6 +28,9 @@ from harness.spec.schema import SCHEMAS, schema_text
 from harness.spec.target import TargetSpec
 from harness.spec.yaml_nodes import parse_yaml
 from harness.target import builtins
+from tests.admissible.__main__ import wrong
+from tests.admissible.expectations import one_of_each_fault, trials_of
+from tests.admissible.harm import harmful
 
 SCENARIOS = all_scenarios()
 LAZY = sorted((Path(__file__).parents[2] / "admissible" / "playbooks").glob("*.md"))
@@ -259,3 +262,35 @@ def test_a_folder_of_scenarios_is_listed_without_playbooks_targets_and_hidden_on
     assert all_scenarios(tmp_path) == (tmp_path / "a" / "c.yml", tmp_path / "b.yaml")
     with pytest.raises(UsageError, match="there is no folder"):
         all_scenarios(tmp_path / "nowhere")
+
+
+# --- what admissibility is tried with ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in SCENARIOS if load_scenario(p).scenario.kind is Kind.FAULT], ids=lambda p: p.stem
+)
+def test_each_playbook_forbids_something_that_can_be_tried(path: Path, tmp_path: Path) -> None:
+    name = load_scenario(path).scenario.playbook
+    assert name is not None
+    made = harmful(path, name, tmp_path)
+    assert made is not None
+    playbook = load_playbook(made[1]).playbook
+    assert [cell.do for _, cell in playbook.cells if cell.do is not None] == [made[0]]
+    assert made[0] in {rule.do for rule in playbook.head.forbidden}
+
+
+def test_a_harm_that_nobody_told_is_a_complaint() -> None:
+    (trial,) = [one for one in trials_of(load_scenario(SCENARIOS[0]).scenario) if one.harm]
+    card: dict[str, Any] = {"verdict": "FAIL", "reasons": []}
+    assert wrong(trial, card | {"conformance": {"forbidden_done": ["retrain: it is bad"]}}) == ""
+    assert "forbidden" in wrong(trial, card | {"conformance": {"forbidden_done": []}})
+
+
+def test_one_scenario_of_each_fault_leaves_none_out() -> None:
+    few = one_of_each_fault(SCENARIOS)
+    assert few
+    assert {fault.fault for path in SCENARIOS for fault in load_scenario(path).scenario.faults} == {
+        fault.fault for path in few for fault in load_scenario(path).scenario.faults
+    }
+    assert len(few) < len(SCENARIOS)
