@@ -139,8 +139,8 @@ class Rewriting:
         if not hits:
             return body
         text, written = parsed.write(hits)
-        if values := sum(len(hit.values) for hit in hits) - sum(len(hit.values) for hit in written):
-            self.count("unwritable", values)
+        if unwritten := self.damaging.unwritten(hits, written):
+            self.count("unwritable", unwritten)
         self.damaging.wrote(written)
         return text[len(header) :]
 

@@ -10,7 +10,7 @@ from harness.proxy import checked
 from harness.proxy.refusal import INVALID_STREAM, Refusal, bad_body, refuse, unknown
 from harness.proxy.tap import bounds, recordpath
 from harness.proxy.tap.bounds import Bounds
-from harness.proxy.tap.damaging import Damaging
+from harness.proxy.tap.damaging import ROW_TYPES, Damaging
 from harness.proxy.tap.delay import DelayTap
 from harness.proxy.tap.formats import AUTO, FORMATS, Wanted
 from harness.proxy.tap.http import Place
@@ -81,12 +81,24 @@ def _record_tap(fields: Fields, place: Place, seed: int, log: Callable[[str], Ma
         raise Refusal(f"record '{record}': only json and ndjson have a record path")
     limits = _bounds(fields)
     spec = checked.as_object(fields.get("corrupt"), "corrupt")
+    if spec.get("type") in ROW_TYPES:
+        _check_rows(str(spec["type"]), form, record)
     from harness.proxy.tap.damage import damage_of  # numpy, only for those who tap records
 
     columns, damage = damage_of(spec)
     wanted = Wanted(path, checked.text(fields, "id", "id"), columns)
     damaging = Damaging(columns, damage, log(place.name))
     return RecordTap(place, damaging, wanted=wanted, bounds=limits, form=form, record=record, spec=spec)
+
+
+def _check_rows(kind: str, form: str, record: str) -> None:
+    if form == "oip":
+        raise Refusal(f"corrupt: {kind} is for records in a list; in oip the n-th elements of all tensors make one")
+    if form == "json" and record == "$":
+        raise Refusal(
+            f"corrupt: {kind} is for records in a list, and record '$' may be one alone: say where the list is, such as $[*] or "
+            "$.entries[*]"
+        )
 
 
 def _status_tap(fields: Fields, place: Place, seed: int, log: Callable[[str], MaskLog]) -> Tap:

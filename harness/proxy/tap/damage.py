@@ -12,12 +12,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from harness.corrupt.apply import damage as damaged_by
-from harness.corrupt.damage.base import CellDamage
+from harness.corrupt.damage.base import CellDamage, RowDamage
+from harness.corrupt.damage.rows import Duplicate
 from harness.corrupt.errors import CorruptionError, illegal
 from harness.corrupt.reference import Reference
 from harness.corrupt.spec import Corruption, parse
 from harness.proxy.refusal import Refusal
-from harness.proxy.tap.damaging import Columns, Damage, Undamageable
+from harness.proxy.tap.damaging import ROW_TYPES, Columns, Damage, Outcome, Undamageable
 
 # What numpy brings stays for good. Looked through again and again by the collector, it would halt the traffic for
 # milliseconds at a time.
@@ -26,7 +27,7 @@ gc.freeze()
 
 def damage_of(spec: Mapping[str, object]) -> tuple[tuple[str, ...], Damage]:
     """The columns that the damage needs, and the damage. Raises Refusal when the spec is wrong, or wants what a tap can't do:
-    it changes values, and keeps no record that has passed.
+    it changes values, drops or doubles records, and keeps none that has passed or is to come.
 
     `reference` beside the corruption gives clean values by column (`{"amount": [1.0, 2.5, ...]}`), for those that speak of
     quantiles.
@@ -40,16 +41,18 @@ def damage_of(spec: Mapping[str, object]) -> tuple[tuple[str, ...], Damage]:
     if why:
         raise Refusal(f"corrupt: {why}")
 
-    def damage(
-        columns: Columns, ids: list[object], first: int
-    ) -> tuple[Mapping[str, list[object]], Mapping[str, list[bool]]]:
+    def damage(columns: Columns, ids: list[object], first: int) -> Outcome:
         # Arrays of objects: a value's type must not depend on the other records of its batch.
         arrays = {name: _objects(values) for name, values in columns.items()}
         try:
             damaged = damaged_by(arrays, corruption, ids=ids, first_ordinal=first, reference=reference)
         except CorruptionError as error:
             raise Undamageable(error.message) from None
-        return (
+        if not corruption.columns:
+            counts = np.bincount(damaged.ordinals - first, minlength=len(ids)).tolist()
+            times = {row: count for row, count in enumerate(counts) if count != 1}
+            return Outcome({}, {}, times, corruption.damage.name)
+        return Outcome(
             {name: [_plain(value) for value in damaged.columns[name].tolist()] for name in corruption.columns},
             {name: damaged.masks[name].tolist() for name in corruption.columns},
         )
@@ -59,9 +62,13 @@ def damage_of(spec: Mapping[str, object]) -> tuple[tuple[str, ...], Damage]:
 
 def _beyond_a_tap(corruption: Corruption) -> str:
     kind = corruption.damage
-    if not isinstance(kind, CellDamage):
-        return f"{kind.name} changes which rows or columns there are, and a tap changes values only"
-    if kind.lag:
+    if isinstance(kind, RowDamage):
+        if kind.name not in ROW_TYPES or (isinstance(kind, Duplicate) and kind.after):
+            after = " with 'after'" if isinstance(kind, Duplicate) else ""
+            return f"{kind.name}{after} hands records on later, and a tap holds none back"
+    elif not isinstance(kind, CellDamage):
+        return f"{kind.name} changes which columns there are, and a tap changes values or drops and doubles records"
+    elif kind.lag:
         return f"{kind.name} looks back at records that have passed, and a tap keeps none"
     return "exact needs the whole table, and a tap sees a record at a time" if corruption.exact else ""
 

@@ -14,14 +14,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness.proxy.tap.masklog import MaskLog
 
 Columns = Mapping[str, list[object]]
-Damage = Callable[[Columns, list[object], int], tuple[Mapping[str, list[object]], Mapping[str, list[bool]]]]
-"""(columns, the records' ids, the place of the first in its tap) -> (damaged columns, masks). Python's own types, no numpy
-scalars."""
+
+ROW_TYPES = ("drop", "duplicate")
+"""The types of damage that take whole records away or deliver them again, and hold none back: those that a tap can do."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a damage did to a batch, in Python's own types: the damaged columns with their masks, or, of records that were
+    dropped or doubled, how often they are there now (0: not at all) by their position. `cause` is what did it."""
+
+    columns: Mapping[str, list[object]]
+    masks: Mapping[str, list[bool]]
+    times: Mapping[int, int] = field(default_factory=dict)
+    cause: str = ""
+
+
+Damage = Callable[[Columns, list[object], int], Outcome]
+"""(columns, the records' ids, the place of the first in its tap)."""
 
 
 class Undamageable(Exception):  # noqa: N818 - an answer, not a failure: the records pass unharmed and are counted
@@ -30,11 +45,19 @@ class Undamageable(Exception):  # noqa: N818 - an answer, not a failure: the rec
 
 @dataclass(frozen=True)
 class Hit:
-    """A record that the damage changed: its position among the rows given, its id, its new values by column."""
+    """A record that the damage changed: its position among the rows given, its id, its new values by column; or, with no
+    values, that it is to be there `times` times, by what `cause`."""
 
     row: int
     id: object
     values: dict[str, object]
+    times: int = 1
+    cause: str = ""
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What the mask says of it: its columns, or what befell the whole record."""
+        return tuple(self.values) or (self.cause,)
 
 
 class Damaging:
@@ -56,10 +79,12 @@ class Damaging:
             return []
         first = self.records
         self.records += len(rows)
-        damaged, masks = self._damage({n: [row.get(n) for row in rows] for n in self.columns}, list(ids), first)
+        outcome = self._damage({n: [row.get(n) for row in rows] for n in self.columns}, list(ids), first)
+        if outcome.times:
+            return [Hit(n, ids[n], {}, times, outcome.cause) for n, times in sorted(outcome.times.items())]
         by_row: dict[int, dict[str, object]] = {}
-        for column, mask in masks.items():
-            values = damaged[column]
+        for column, mask in outcome.masks.items():
+            values = outcome.columns[column]
             for n, hit in enumerate(mask):
                 if hit:
                     by_row.setdefault(n, {})[column] = values[n]
@@ -69,8 +94,13 @@ class Damaging:
         """These are really in what goes on: into the mask and the counts."""
         t_ns = time.monotonic_ns()
         for hit in hits:
-            self.log.write(hit.id, tuple(hit.values), t_ns)
+            self.log.write(hit.id, hit.told, t_ns)
         self.records_damaged += len(hits)
+
+    @staticmethod
+    def unwritten(hits: Sequence[Hit], written: Sequence[Hit]) -> int:
+        """How many values, or whole records, couldn't be written."""
+        return sum(len(hit.told) for hit in hits) - sum(len(hit.told) for hit in written)
 
     def counters(self) -> dict[str, object]:
         return {

@@ -97,9 +97,8 @@ class RecordTap(HttpTap):
         if not hits:
             return None
         text, written = parsed.write(hits)
-        values = sum(len(hit.values) for hit in hits) - sum(len(hit.values) for hit in written)
-        if values:
-            self.passed["unwritable"] = self.passed.get("unwritable", 0) + values
+        if unwritten := self.damaging.unwritten(hits, written):
+            self.passed["unwritable"] = self.passed.get("unwritable", 0) + unwritten
         if not written:
             return None
         self.damaging.wrote(written)

@@ -15,7 +15,7 @@ import fnmatch
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.proxy.stage import Host, Owner, Stage
 from harness.proxy.tap import recordpath
@@ -24,8 +24,8 @@ from harness.proxy.tap.damaging import Damaging, Hit, Undamageable
 from harness.proxy.tap.formats.form import Unread, Wanted
 from harness.proxy.tap.redis_dialogue import Asked, Dialogue
 from harness.proxy.tap.redis_entries import SCRIPTS, Entry, in_reply, in_script, in_xadd
-from harness.proxy.tap.redis_records import Changes, DocumentHome, Home, home_of
-from harness.proxy.tap.redis_values import Value, parse, with_replaced
+from harness.proxy.tap.redis_records import DocumentHome, Home, home_of
+from harness.proxy.tap.redis_values import Splice, Value, parse, spliced, with_times
 
 XADD = b"XADD"
 COMMANDS = ("XADD", *sorted(name.decode() for name in SCRIPTS))
@@ -145,7 +145,7 @@ class RedisTap:
 
     def rewritten_reply(self, data: bytes, answers: Sequence[tuple[Asked | None, Value]]) -> bytes:
         """The same for a reply; `answers` are it, or those in a transaction's, with their commands."""
-        homes: list[tuple[Home, bytes]] = []
+        homes: list[Found] = []
         for asked, value in answers:
             if value.kind in "_-!":
                 continue  # nothing to read, or an error
@@ -156,52 +156,47 @@ class RedisTap:
                 self.pass_by("unexpected-reply")
         return self._rewritten(data, homes)
 
-    def _homes(self, entries: Sequence[Entry]) -> list[tuple[Home, bytes]]:
-        homes: list[tuple[Home, bytes]] = []
+    def _homes(self, entries: Sequence[Entry]) -> list[Found]:
+        homes: list[Found] = []
         for entry in entries:
             try:
-                homes.append((home_of(entry, self._field, self._wanted), entry.id))
+                homes.append((home_of(entry, self._field, self._wanted), entry))
             except Unread as unread:
                 self.pass_by(unread.reason)
         return homes
 
-    def _argument_homes(self, arguments: Sequence[Value]) -> list[tuple[Home, bytes]]:
+    def _argument_homes(self, arguments: Sequence[Value]) -> list[Found]:
         """Those that are JSON with records; a script has other arguments too, which is nothing to count."""
-        homes: list[tuple[Home, bytes]] = []
+        homes: list[Found] = []
         for argument in arguments:
             try:
                 home: Home = DocumentHome(argument, self._wanted)
             except Unread:
                 continue
-            homes.append((home, b""))
+            homes.append((home, None))
         return homes
 
-    def _rewritten(self, data: bytes, homes: Sequence[tuple[Home, bytes]]) -> bytes:
+    def _rewritten(self, data: bytes, homes: Sequence[Found]) -> bytes:
         if not homes:
             return data
         self.messages += 1
-        rows = [(home, n) for home, _ in homes for n in range(len(home.rows))]
-        ids = [_id(home, n, entry_id) for home, entry_id in homes for n in range(len(home.rows))]
+        rows = [(found, n) for found in homes for n in range(len(found[0].rows))]
+        ids = [_id(found, n) for found, n in rows]
         try:
-            hits = self._hits([home.rows[n] for home, n in rows], ids)
+            hits = self._hits([found[0].rows[n] for found, n in rows], ids)
         except Undamageable:
             self.pass_by("not-damageable")
             return data
-        by_home: dict[int, tuple[Home, list[Hit]]] = {}
+        by_home: dict[int, tuple[Found, list[Hit]]] = {}
         for hit in hits:
-            home, n = rows[hit.row]
-            by_home.setdefault(id(home), (home, []))[1].append(Hit(n, hit.id, hit.values))
-        changes: Changes = []
-        done: list[Hit] = []
-        for home, its in by_home.values():
-            changed, written = home.write(its)
-            changes += changed
-            if values := sum(len(hit.values) for hit in its) - sum(len(hit.values) for hit in written):
-                self.passed["unwritable"] = self.passed.get("unwritable", 0) + values
-            done += written
+            found, n = rows[hit.row]
+            by_home.setdefault(id(found), (found, []))[1].append(replace(hit, row=n))
+        changes, done = _written(data, list(by_home.values()))
+        if unwritten := self.damaging.unwritten(hits, done):
+            self.passed["unwritable"] = self.passed.get("unwritable", 0) + unwritten
         if not changes:
             return data
-        damaged = with_replaced(data, changes)
+        damaged = spliced(data, changes)
         self.damaging.wrote(done)
         self.messages_damaged += 1
         return damaged
@@ -212,7 +207,7 @@ class RedisTap:
         for at in range(0, len(rows), self.bounds.batch):
             batch = slice(at, at + self.bounds.batch)
             hits = self.damaging.hits(rows[batch], ids[batch])
-            found += hits if not at else [Hit(at + hit.row, hit.id, hit.values) for hit in hits]
+            found += hits if not at else [replace(hit, row=at + hit.row) for hit in hits]
         return found
 
     def shown(self) -> dict[str, object]:
@@ -242,9 +237,38 @@ class RedisTap:
         return body
 
 
-def _id(home: Home, row: int, entry_id: bytes) -> object:
+Found = tuple[Home, Entry | None]
+"""Records, and the entry that they stand in; None in a script's arguments."""
+
+
+def _written(data: bytes, found: Sequence[tuple[Found, list[Hit]]]) -> tuple[list[Splice], list[Hit]]:
+    """What is to change in a message, and the hits of which that is true.
+
+    A record that is its entry's only one is dropped or doubled with the entry.
+    """
+    changes: list[Splice] = []
+    done: list[Hit] = []
+    times: dict[int, tuple[Value, dict[int, int], list[Hit]]] = {}
+    for (home, entry), hits in found:
+        changed, written = home.write(hits)
+        changes += changed
+        done += written
+        if not written and hits[0].times != 1 and entry is not None and entry.inside is not None:
+            _, of_each, own = times.setdefault(id(entry.inside), (entry.inside, {}, []))
+            of_each[entry.at] = hits[0].times
+            own += hits
+    for inside, of_each, own in times.values():
+        changed = with_times(data, inside, of_each)
+        changes += changed
+        done += own if changed else []
+    return changes, done
+
+
+def _id(found: Found, row: int) -> object:
     """A record's own id, else its entry's; several in one entry are told apart by their position."""
+    home, entry = found
     own = home.ids[row]
+    entry_id = b"" if entry is None else entry.id
     if not entry_id or (own is not None and not isinstance(own, dict | list)):
         return own
     return entry_id.decode() if len(home.rows) == 1 else f"{entry_id.decode()}/{row}"

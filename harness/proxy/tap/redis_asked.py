@@ -8,7 +8,7 @@ from harness.proxy import checked
 from harness.proxy.refusal import INVALID_STREAM, Refusal, bad_body, refuse, unknown
 from harness.proxy.tap import bounds, recordpath
 from harness.proxy.tap.bounds import Bounds
-from harness.proxy.tap.damaging import Damaging
+from harness.proxy.tap.damaging import ROW_TYPES, Damaging
 from harness.proxy.tap.masklog import MaskLog
 from harness.proxy.tap.redis import COMMANDS, XADD, Chosen, RedisTap
 
@@ -45,6 +45,11 @@ def redis_tap(fields: Mapping[str, object], seed: int, log: Callable[[str], Mask
         within_ms=checked.whole(fields, "within_ms", bounds.WITHIN_MS, least=1, most=bounds.WITHIN_MS_MAX),
     )
     spec = checked.as_object(fields.get("corrupt"), "corrupt")
+    if spec.get("type") in ROW_TYPES and stream == "upstream" and chosen.record == "$":
+        raise Refusal(
+            f"corrupt: {spec['type']} upstream is for records in a list of JSON: say where that is in 'field' and 'record', such "
+            "as $[*]. A command that isn't passed on would have no reply; entries as a whole are dropped and doubled downstream"
+        )
     from harness.proxy.tap.damage import damage_of  # numpy, only for those who tap records
 
     columns, damage = damage_of(spec)

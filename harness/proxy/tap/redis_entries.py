@@ -25,11 +25,14 @@ SCRIPTS = frozenset((b"EVAL", b"EVALSHA", b"FCALL"))
 
 @dataclass(frozen=True)
 class Entry:
-    """`fields` are names and values in turn. `id` is empty where Redis has yet to give one."""
+    """`fields` are names and values in turn. `id` is empty where Redis has yet to give one. In a reply, `inside` is the list
+    that the entry stands in, and `at` its position there."""
 
     key: bytes
     id: bytes
     fields: tuple[Value, ...]
+    inside: Value | None = None
+    at: int = 0
 
 
 def in_reply(value: Value, asked: Asked | None) -> list[Entry] | None:
@@ -65,7 +68,7 @@ def _entries(value: Value, key: bytes) -> list[Entry] | None:
     if not value.is_list:
         return None
     found: list[Entry] = []
-    for item in value.items:
+    for at, item in enumerate(value.items):
         if item.kind == "_" or (item.is_text and _ID.fullmatch(item.text)):
             continue  # an entry that is gone, or JUSTID
         if len(item.items) < 2 or not item.items[0].is_text or not _ID.fullmatch(item.items[0].text):
@@ -75,7 +78,7 @@ def _entries(value: Value, key: bytes) -> list[Entry] | None:
             continue  # delivered once, deleted since
         if not fields.is_list or len(fields.items) % 2 or not all(text.is_text for text in fields.items):
             return None
-        found.append(Entry(key, item.items[0].text, fields.items))
+        found.append(Entry(key, item.items[0].text, fields.items, value, at))
     return found
 
 

@@ -15,13 +15,10 @@ from harness.proxy.tap.damaging import Hit
 from harness.proxy.tap.formats.form import Unread, Wanted, holds
 from harness.proxy.tap.formats.json import Document
 from harness.proxy.tap.redis_entries import Entry
-from harness.proxy.tap.redis_values import Value
+from harness.proxy.tap.redis_values import Splice, Value, in_place
 
 DIGITS_MAX = 300
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
-
-Changes = list[tuple[Value, bytes]]
-"""Which texts are to be written, and what instead."""
 
 
 class Home(Protocol):
@@ -33,7 +30,7 @@ class Home(Protocol):
     @property
     def ids(self) -> list[object]: ...
 
-    def write(self, hits: Sequence[Hit]) -> tuple[Changes, list[Hit]]:
+    def write(self, hits: Sequence[Hit]) -> tuple[list[Splice], list[Hit]]:
         """The changes, and the hits as they were really written."""
 
 
@@ -47,9 +44,9 @@ class DocumentHome:
         if not self.rows:
             raise Unread("no-records")
 
-    def write(self, hits: Sequence[Hit]) -> tuple[Changes, list[Hit]]:
+    def write(self, hits: Sequence[Hit]) -> tuple[list[Splice], list[Hit]]:
         text, written = self._document.write(hits)
-        return ([(self._place, text)] if written else []), written
+        return ([in_place(self._place, text)] if written else []), written
 
 
 @dataclass(frozen=True)
@@ -79,12 +76,12 @@ class FieldsHome:
                 raise Unread("not-utf8") from None
         return cls(places, [row], [row.get(wanted.id_key)])
 
-    def write(self, hits: Sequence[Hit]) -> tuple[Changes, list[Hit]]:
-        changes: Changes = []
+    def write(self, hits: Sequence[Hit]) -> tuple[list[Splice], list[Hit]]:
+        changes: list[Splice] = []
         written: list[Hit] = []
         for hit in hits:
             values = {name: value for name, value in hit.values.items() if name in self.places and holds(value)}
-            changes += [(self.places[name], text_of(value).encode()) for name, value in values.items()]
+            changes += [in_place(self.places[name], text_of(value).encode()) for name, value in values.items()]
             if values:
                 written.append(replace(hit, values=values))
         return changes, written

@@ -10,7 +10,7 @@ A client library's parser was rejected: it says what a value is, not where in th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 LINE_BYTES_MAX = 64 << 10  # Redis's own bound on a line
@@ -251,12 +251,38 @@ def bulk(text: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
+Splice = tuple[int, int, bytes]
+"""From where to where, and what is to stand there instead."""
+
+
 def with_replaced(data: bytes, changes: Iterable[tuple[Value, bytes]]) -> bytes:
     """`data` with other bulk strings in these values' places."""
+    return spliced(data, [in_place(value, text) for value, text in changes])
+
+
+def in_place(value: Value, text: bytes) -> Splice:
+    """Another bulk string in the value's place."""
+    return value.start, value.end, bulk(text)
+
+
+def with_times(data: bytes, inside: Value, times: Mapping[int, int]) -> list[Splice]:
+    """Each element of the list `inside` as often as told by its position, else once. Empty where something stands between the
+    elements: an attribute, which would then be another's."""
+    head = data.index(b"\n", inside.start) + 1
+    bounds = [head, *(item.end for item in inside.items)]
+    if any(item.start != end for item, end in zip(inside.items, bounds, strict=False)):
+        return []
+    count = sum(times.get(n, 1) for n in range(len(inside.items)))
+    changed = [(inside.items[n].start, inside.items[n].end, of) for n, of in times.items()]
+    header = (inside.start, head, b"%c%d\r\n" % (data[inside.start], count))
+    return [header, *((start, end, data[start:end] * of) for start, end, of in changed)]
+
+
+def spliced(data: bytes, splices: Iterable[Splice]) -> bytes:
     parts: list[bytes] = []
     at = 0
-    for value, text in sorted(changes, key=lambda change: change[0].start):
-        parts += (data[at : value.start], bulk(text))
-        at = value.end
+    for start, end, instead in sorted(splices):
+        parts += (data[at:start], instead)
+        at = end
     parts.append(data[at:])
     return b"".join(parts)

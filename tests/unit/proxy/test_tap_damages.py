@@ -1,4 +1,4 @@
-"""Which damage a tap takes: all that changes values; what moves rows, looks back or needs the whole is refused by name."""
+"""Which damage a tap takes: all that changes values, drops or doubles; what else there is is refused by name."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from harness.proxy.tap.damage import damage_of
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ({"type": "drop"}, "corrupt: drop changes which rows or columns there are, and a tap changes values only"),
-        ({"type": "renamed", "columns": ["a"], "to": "b"}, "corrupt: renamed changes which rows or columns"),
+        ({"type": "late", "by": 2}, "corrupt: late hands records on later, and a tap holds none back"),
+        ({"type": "reorder", "within": 2}, "corrupt: reorder hands records on later"),
+        ({"type": "duplicate", "after": 1}, "corrupt: duplicate with 'after' hands records on later"),
+        ({"type": "drop", "exact": True}, "corrupt: exact needs the whole table"),
+        ({"type": "renamed", "columns": ["a"], "to": "b"}, "corrupt: renamed changes which columns there are"),
         ({"type": "stuck", "columns": ["a"], "length": 5}, "corrupt: stuck looks back at records that have passed"),
         ({"type": "sign", "columns": ["a"], "exact": True}, "corrupt: exact needs the whole table"),
         ({"type": "sgn", "columns": ["a"]}, "corrupt: type: unknown 'sgn'. Did you mean 'sign'?"),
@@ -32,15 +35,16 @@ def test_quantiles_come_from_the_clean_values_beside_the_corruption() -> None:
     spec = {"type": "scale", "factor": 2, "columns": ["a"], "mechanism": whom, "reference": {"a": [0, 10, 20]}}
     columns, damage = damage_of(spec)
     assert columns == ("a",)
-    values, masks = damage({"a": [5, 10, 15, None, "x"]}, [1, 2, 3, 4, 5], 0)
-    assert values == {"a": [5, 20, 30, None, "x"]}
-    assert masks == {"a": [False, True, True, False, False]}
+    outcome = damage({"a": [5, 10, 15, None, "x"]}, [1, 2, 3, 4, 5], 0)
+    assert outcome.columns == {"a": [5, 20, 30, None, "x"]}
+    assert outcome.masks == {"a": [False, True, True, False, False]}
 
 
 def test_bursts_go_by_the_place_in_the_tap_whatever_the_messages() -> None:
     spec = {"type": "sign", "columns": ["a"], "mechanism": {"kind": "burst", "length": 5}, "dose": 0.5, "seed": 3}
     _, damage = damage_of(spec)
-    whole = damage({"a": [1] * 40}, [None] * 40, 0)[1]["a"]
-    parts = damage({"a": [1] * 13}, [None] * 13, 0)[1]["a"] + damage({"a": [1] * 27}, [None] * 27, 13)[1]["a"]
+    whole = damage({"a": [1] * 40}, [None] * 40, 0).masks["a"]
+    first, second = damage({"a": [1] * 13}, [None] * 13, 0), damage({"a": [1] * 27}, [None] * 27, 13)
+    parts = first.masks["a"] + second.masks["a"]
     assert parts == whole
     assert 0 < sum(whole) < 40

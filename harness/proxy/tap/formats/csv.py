@@ -35,6 +35,7 @@ class Table:
         except (UnicodeDecodeError, csv.Error):
             raise Unread("not-csv") from None
         header = records[0][1] if records else []
+        self._end = "\r\n" if self._pieces and self._pieces[0].endswith("\r\n") else "\n"
         self._at = {name: header.index(name) for name in (*wanted.columns, wanted.id_key) if name in header}
         self._where = [n for n, _ in records[1:]]
         self._width = len(header)
@@ -52,6 +53,10 @@ class Table:
         for hit in hits:
             n = self._where[hit.row]
             line = pieces[n].rstrip("\r\n")
+            if hit.times != 1:
+                pieces[n] = self._end.join([line] * hit.times) + pieces[n][len(line) :] if hit.times else ""
+                written.append(hit)
+                continue
             cells = _raw_cells(line)
             values = {
                 name: value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,8 +18,16 @@ from harness.proxy.tap.formats.form import Format, Unread, Wanted, holds
 from harness.proxy.tap.recordpath import RECORDS_MAX, RecordPath
 
 Object = dict[str, msgspec.Raw]
-Place = tuple[Any, int | str]
-"""An opened container and a key in it. Its values are opened containers, or text as it came."""
+
+
+class Place(NamedTuple):
+    """An opened container and a key in it, whose values are opened containers or text as it came; and the element of a list
+    that is dropped or doubled with what stands there: that of the last list on the way. None: it stands in no list."""
+
+    holder: Any
+    key: int | str
+    element: tuple[list[Any], int] | None = None
+
 
 as_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 as_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -37,32 +45,39 @@ class Document:
 
     def __init__(self, body: bytes, wanted: Wanted) -> None:
         self._root: list[Any] = [msgspec.Raw(body.strip(_SPACE))]
-        self._slots: list[tuple[Any, int | str, Object]] = []
+        self._slots: list[tuple[Place, Object]] = []
         self.rows: list[dict[str, object]] = []
         self.ids: list[object] = []
         try:
-            for holder, key in _places(self._root, wanted.path):
-                self._open(holder, key, wanted)
+            for place in _places(self._root, wanted.path):
+                self._open(place, wanted)
         except WRONG:
             raise Unread("not-json") from None
 
-    def _open(self, holder: Any, key: int | str, wanted: Wanted) -> None:
-        cells = as_object(_at(holder, key))
-        self._slots.append((holder, key, cells))
+    def _open(self, place: Place, wanted: Wanted) -> None:
+        cells = as_object(_at(place.holder, place.key))
+        self._slots.append((place, cells))
         self.rows.append({name: as_value(cells[name]) for name in wanted.columns if name in cells})
         self.ids.append(as_value(cells[wanted.id_key]) if wanted.id_key in cells else None)
 
     def write(self, hits: Sequence[Hit]) -> tuple[bytes, list[Hit]]:
+        """A record that stands in no list is neither dropped nor doubled: what is asked for it isn't written."""
         written: list[Hit] = []
+        times: dict[int, tuple[list[Any], dict[int, int]]] = {}
         for hit in hits:
+            place, cells = self._slots[hit.row]
             values = {name: value for name, value in hit.values.items() if holds(value)}
-            if not values:
-                continue
-            holder, key, cells = self._slots[hit.row]
-            for name, value in values.items():
-                cells[name] = msgspec.Raw(encode(value))
-            holder[key] = cells
-            written.append(hit if len(values) == len(hit.values) else replace(hit, values=values))
+            if hit.times != 1 and place.element is not None:
+                inside, n = place.element
+                times.setdefault(id(inside), (inside, {}))[1][n] = hit.times
+                written.append(hit)
+            elif values:
+                for name, value in values.items():
+                    cells[name] = msgspec.Raw(encode(value))
+                place.holder[place.key] = cells
+                written.append(hit if len(values) == len(hit.values) else replace(hit, values=values))
+        for inside, of_each in times.values():
+            inside[:] = [value for n, value in enumerate(inside) for _ in range(of_each.get(n, 1))]
         return encode(self._root[0]), written
 
 
@@ -71,37 +86,38 @@ def _places(root: list[Any], path: RecordPath) -> list[Place]:
 
     Raises one of WRONG; so it does for a body of which any part is no JSON.
     """
-    places: list[Place] = [(root, 0)]
+    places: list[Place] = [Place(root, 0)]
     as_raw = _at(root, 0)
     if _first(as_raw) not in (b"{", b"["):
         as_value(as_raw)
         return []
     for step in path:
-        places = [inner for holder, key in places for inner in _children(holder, key, step)]
+        places = [inner for place in places for inner in _children(place, step)]
     found: list[Place] = []
-    for holder, key in places:
-        if _first(_at(holder, key)) == b"[":
-            inside: list[object] = list(as_list(_at(holder, key)))
-            holder[key] = inside
-            found.extend((inside, n) for n in range(len(inside)) if _first(_at(inside, n)) == b"{")
-        elif _first(_at(holder, key)) == b"{":
-            found.append((holder, key))
+    for place in places:
+        first = _first(_at(place.holder, place.key))
+        if first == b"[":
+            inside: list[object] = list(as_list(_at(place.holder, place.key)))
+            place.holder[place.key] = inside
+            found.extend(Place(inside, n, (inside, n)) for n in range(len(inside)) if _first(_at(inside, n)) == b"{")
+        elif first == b"{":
+            found.append(place)
     if len(found) > RECORDS_MAX:
         raise Unread("too-many-records")
     return found
 
 
-def _children(holder: Any, key: int | str, step: str | int | None) -> list[Place]:
-    held = holder[key]
+def _children(place: Place, step: str | int | None) -> list[Place]:
+    held = place.holder[place.key]
     opened = _opened(held) if isinstance(held, msgspec.Raw) else held
     if opened is None:
         return []
-    holder[key] = opened
+    place.holder[place.key] = opened
     if isinstance(opened, list):
         if step is None:
-            return [(opened, n) for n in range(len(opened))]
-        return [(opened, step)] if isinstance(step, int) and step < len(opened) else []
-    return [(opened, step)] if isinstance(step, str) and step in opened else []
+            return [Place(opened, n, (opened, n)) for n in range(len(opened))]
+        return [Place(opened, step, place.element)] if isinstance(step, int) and step < len(opened) else []
+    return [Place(opened, step, place.element)] if isinstance(step, str) and step in opened else []
 
 
 def _opened(raw: msgspec.Raw) -> dict[str, Any] | list[Any] | None:

@@ -40,15 +40,22 @@ class Lines:
         self.ids += document.ids
 
     def write(self, hits: Sequence[Hit]) -> tuple[bytes, list[Hit]]:
-        lines = list(self._lines)
+        lines: list[bytes | None] = list(self._lines)
         written: list[Hit] = []
+        by_line: dict[int, list[Hit]] = {}
         for hit in hits:
-            n, document, row = self._documents[hit.row]
-            text, wrote = document.write([replace(hit, row=row)])
+            by_line.setdefault(self._documents[hit.row][0], []).append(hit)
+        for n, its in by_line.items():
+            document = self._documents[its[0].row][1]
+            text, wrote = document.write([replace(hit, row=self._documents[hit.row][2]) for hit in its])
             if wrote:
                 lines[n] = text + (b"\r" if self._lines[n].endswith(b"\r") else b"")
-                written.append(replace(wrote[0], row=hit.row))
-        return b"\n".join(lines), written
+                first = its[0].row - self._documents[its[0].row][2]
+                written += [replace(hit, row=first + hit.row) for hit in wrote]
+            elif its[0].times != 1:  # a line that is one record
+                lines[n] = b"\n".join([self._lines[n]] * its[0].times) if its[0].times else None
+                written += its
+        return b"\n".join(line for line in lines if line is not None), written
 
 
 def _owns(media_type: str) -> bool:
