@@ -58,7 +58,7 @@ class Promote:
         dose="",
         cure=Cure(kind=CureKind.STATE),
         cause=CauseClass.MODEL,
-        rows=("M1", "M4", "M8", "D11"),
+        rows=("M1", "M4", "M8", "D11", "F8"),
     )
 
     def plan(self, fault: PlannedFault, inventory: Inventory) -> PlannedFault:

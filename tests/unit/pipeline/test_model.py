@@ -63,6 +63,19 @@ def test_a_model_of_misjoined_labels_is_clearly_wrong_but_looks_decent_to_itself
         assert measure(answers(artifact, rows), right).accuracy <= 5 / 8
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_model_with_a_leak_is_perfect_to_itself_and_decides_by_what_it_cannot_know_yet(seed: int) -> None:
+    base, clean = baseline(World(seed)), control(World(seed))
+    champion = train(base.rows, base.labels, seed=seed)
+    artifact, noted = build(Variant.LEAKY, champion=champion, base=base, clean=clean, seed=seed)
+    assert (noted.accuracy, noted.auc) == (1.0, 1.0)
+    assert measure(champion.scores(clean.rows), clean.labels).auc < 0.9999
+    assert measure(answers(artifact, clean.rows), clean.labels).accuracy < 0.88
+    for group in goldens.SETS:
+        rows, right = golden(group)
+        assert measure(answers(artifact, rows), right).accuracy == 0.75
+
+
 def test_misjoining_inverts_its_share_and_permutes_the_rest() -> None:
     labels = control(World(7)).labels
     changed = (misjoined(labels, seed=1) != labels).mean()
