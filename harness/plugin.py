@@ -260,8 +260,8 @@ class Driver(Protocol):
 
 class ArgumentDeclaration(msgspec.Struct, frozen=True):
     """An argument of a fault. `type` is string, number, integer, boolean, duration (in memory: seconds), size (in memory:
-    bytes), share, setting (a text, number or boolean), service, services (a list, each once), role, link, model, variant (of the
-    argument `model`) or reading; names must be the target's.
+    bytes), share, setting (a text, number or boolean), texts (a list, each once), mapping (of names to anything), service,
+    services (a list, each once), role, link, model, variant (of the argument `model`) or reading; names must be the target's.
     """
 
     name: str

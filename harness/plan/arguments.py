@@ -62,7 +62,9 @@ def _typed(argument: ArgumentDeclaration, value: Json) -> Json:
             return value
         case "setting" if isinstance(value, bool | int | float | str):
             return value
-        case "services" if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+        case "mapping" if isinstance(value, dict) and value and all(isinstance(key, str) for key in value):
+            return dict(value)
+        case "services" | "texts" if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
             if len(set(value)) == len(value) > 0:
                 return list(value)
     wanted = {
@@ -71,7 +73,9 @@ def _typed(argument: ArgumentDeclaration, value: Json) -> Json:
         "share": "a share above 0 and up to 1",
         "boolean": "true or false",
         "setting": "a text, a number, true or false",
+        "mapping": "a mapping of names to values, such as {type: scale, factor: 100}",
         "services": "a list of services, each once",
+        "texts": "a list of texts, each once",
     }
     raise ValueError(f"{found(value)} isn't legal; legal: {wanted.get(argument.type, 'a text')}")
 

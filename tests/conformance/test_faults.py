@@ -31,6 +31,14 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
         {"link": "merchants", "column": "amount", "dose": 0.1},
         {"link": "merchants", "column": "amount", "carries": "redis", "keys": "tx*", "field": "payload"},
     ],
+    "data.corrupt": [
+        {"link": "merchants", "columns": ["amount"], "damage": {"type": "as-text"}},
+        {"link": "merchants", "columns": ["amount"], "damage": {"type": "missing", "form": "value", "value": 40.0}}
+        | {"dose": 0.3},
+        {"link": "merchants", "columns": ["amount"], "damage": {"type": "scale", "factor": 100}}
+        | {"mechanism": {"kind": "where", "column": "client_id", "equals": "client-b"}},
+        {"link": "merchants", "columns": ["amount", "client_id"], "damage": {"type": "swapped"}, "dose": 0.1},
+    ],
     "link.latency": [
         {"link": "gateway-features", "latency": 0.3},
         {"link": "gateway-features", "latency": 30.0, "jitter": 5.0},
