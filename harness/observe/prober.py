@@ -64,16 +64,19 @@ class Prober:
 
     def _collect(self) -> None:
         """Every reading to its end, side by side: one that isn't answered keeps no other waiting. Names those it couldn't."""
-        threads = [self._thread(self._follow, index, True) for index in range(len(self._followers))]
+        ended: dict[int, bool] = {}  # as this reading found it: the regular one may be in the middle of its next look
+
+        def to_end(index: int) -> None:
+            ended[index] = self._follow(index, to_end=True)
+
+        threads = [self._thread(to_end, index) for index in range(len(self._followers))]
         for thread in threads:
             thread.start()
         deadline = time.monotonic() + COLLECT_S
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         unread: list[Json] = [
-            follower.config.name
-            for follower, thread in zip(self._followers, threads, strict=True)
-            if thread.is_alive() or not follower.at_end
+            follower.config.name for index, follower in enumerate(self._followers) if not ended.get(index, False)
         ]
         self.put(Note(t_ns=now_ns(), src="prober", text=COLLECTED, data={"unread": unread}))
 
@@ -90,7 +93,7 @@ class Prober:
             except OSError:
                 os._exit(0)
 
-    def _every(self, every_s: float, do: Callable[[int], None], argument: int) -> threading.Thread:
+    def _every(self, every_s: float, do: Callable[[int], object], argument: int) -> threading.Thread:
         def on_schedule() -> None:
             due = time.monotonic()
             while not self._ended.wait(max(0.0, due - time.monotonic())):
@@ -127,16 +130,19 @@ class Prober:
             taken = msgspec.structs.replace(taken, values={**taken.values, SliKind.DECISION_QUALITY: value})
         self.put(taken)
 
-    def _follow(self, index: int, to_end: bool = False) -> None:
+    def _follow(self, index: int, *, to_end: bool = False) -> bool:
+        """Whether it was read to where there was no more."""
         follower = self._followers[index]
         with self._reading[index]:
             found = follower.read(to_end=to_end)
+            at_end = follower.at_end
         for event in found:
             if self.quality is not None and event.reading == self.quality.config.truth:
                 self.quality.take_truth(event.records)
             if self.quality is not None and event.reading == self.quality.config.decisions:
                 self.quality.take_decisions(event.records, event.t_ns)
             self.put(event)
+        return at_end
 
 
 def _write_all(line: bytes) -> None:

@@ -291,6 +291,9 @@ def test_rescoring_corrects_what_a_bad_version_decided(stage: Stage) -> None:
     assert [(r["id"], r["decision"], r["model_version"]) for r in found] == [(a["id"], "approve", "1") for a in bad]
     assert stage.gateway.post("/ops/rescore", {"since": 9e12}) == {"rows": 0, "changed": 0}
     assert stage.gateway.post("/ops/rescore", {"since": T, "until": T + 1.0})["rows"] == 2
+    clients = [payment(seq)["client_id"] for seq in range(4)]
+    assert 0 < clients.count(clients[0]) < 4
+    assert stage.gateway.post("/ops/rescore", {"client_id": clients[0]})["rows"] == clients.count(clients[0])
 
 
 def test_rescoring_takes_the_rows_that_are_stored_now(stage: Stage) -> None:
