@@ -313,8 +313,8 @@ def test_quality_and_gauges_are_there_before_the_first_row(call: Calls):
     assert call("GET", "/query?name=monitor_fallback_share").json()["value"] == 0.0
     many = call("GET", "/query?name=monitor_null_share").json()
     assert (many["max"], many['{column="amount"}']) == (0.0, 0.0)
-    most = call("GET", "/query?name=monitor_drift_decades").json()
-    assert most[f'{{feature="{most["max_feature"]}"}}'] == most["max"] > most["min"]
+    most = call("GET", "/query?name=monitor_client_amount_shift_decades").json()
+    assert most[f'{{client="{most["max_client"]}"}}'] == most["max"] > most["min"]
     assert call("GET", "/query?name=monitor_nothing").status_code == 404
     assert call("GET", "/query?name=1+1").status_code == 400
     assert 'monitor_null_share{column="amount"} 0.0' in call("GET", "/metrics").text
