@@ -24,6 +24,7 @@ from harness.contract.undo import Json, Point, PointKind
 from harness.contract.words import Capability, CauseClass, Effect
 from harness.errors import UsageError
 from harness.fault import points, records
+from harness.measure.shift import distance
 from harness.plugin import ArgumentDeclaration, FaultDeclaration, Inventory, Target
 
 REFERENCE = 250
@@ -32,17 +33,6 @@ RECENT_LEAST = 60
 KS_C = 2.2
 RANK_Z = 4.5
 SILENT_S = 3.0
-
-
-def distance(a: Sequence[float], b: Sequence[float]) -> float:
-    """The two-sample Kolmogorov-Smirnov statistic: the largest gap between the two empirical distributions, in [0, 1]."""
-    marked = sorted([(value, 0) for value in a] + [(value, 1) for value in b])
-    seen, widest = [0, 0], 0.0
-    for index, (value, side) in enumerate(marked):
-        seen[side] += 1
-        if index + 1 == len(marked) or marked[index + 1][0] != value:  # ties count together
-            widest = max(widest, abs(seen[0] / len(a) - seen[1] / len(b)))
-    return widest
 
 
 def rank_z(a: Sequence[float], b: Sequence[float]) -> float:

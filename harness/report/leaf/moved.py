@@ -1,0 +1,117 @@
+"""Which fields moved: the time before the fault against the time in which it was active, field by field.
+
+The same question to every field of every reading, so that a picture shows what a fault really touched and nobody has to know it
+beforehand: how far apart are the values before and during, beyond what chance does to so few? Of a number that is the distance of
+Kolmogorov and Smirnov, of words the shares that changed; and, of both, the share that is missing or is no number any more.
+
+What always holds: the field that the fault names stands first, moved or not; then by how far they moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from harness.measure.shift import chance, distance, variation
+from harness.report.leaf.records import Field, Point, Reading, is_number
+from harness.report.series import Stretch
+from harness.report.words import NS
+from harness.spec.plan import Plan
+
+SHOWN_MAX = 4
+OF_ONE_READING_MAX = 3
+WORDS_MAX = 40
+NUMBERS_LEAST = 0.5
+MOVED_LEAST = 0.04
+RATE_LEAST = 0.2
+LEAST = 3
+
+
+class Form(StrEnum):
+    """How a change is drawn: numbers as dots, words as shares, records as how many there are a second."""
+
+    NUMBER = "number"
+    WORDS = "words"
+    RATE = "rate"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A field before and during the fault. `far`: how far it moved beyond chance, 0 to 1."""
+
+    field: Field
+    form: Form
+    before: tuple[Point, ...]
+    during: tuple[Point, ...]
+    far: float
+
+
+def changes(readings: Iterable[Reading], plan: Plan, *, before: Stretch, during: Stretch) -> list[Change]:
+    """What moved, farthest first, after the field that the fault damages; a few of them."""
+    damaged = {str(fault.arguments[name]) for fault in plan.faults for name in ("column",) if fault.arguments.get(name)}
+    told = [
+        change
+        for reading in readings
+        for change in [
+            *(compared(field, before=before, during=during) for field in reading.fields),
+            _rate(reading, before=before, during=during),
+        ]
+        if change is not None and (change.far >= MOVED_LEAST or _is_damaged(change, damaged))
+    ]
+    told.sort(key=lambda change: (not _is_damaged(change, damaged), -change.far))
+    chosen: list[Change] = []
+    for change in told:
+        same = sum(one.field.reading == change.field.reading for one in chosen)
+        if len(chosen) < SHOWN_MAX and same < OF_ONE_READING_MAX:
+            chosen.append(change)
+    return chosen
+
+
+def _is_damaged(change: Change, damaged: set[str]) -> bool:
+    return change.form is not Form.RATE and change.field.name in damaged
+
+
+def compared(field: Field, *, before: Stretch, during: Stretch) -> Change | None:
+    """None where there is too little to compare, or too much for people to look at."""
+    was, now = _within(field.points, before), _within(field.points, during)
+    if len(was) < LEAST or len(now) < LEAST:
+        return None
+    numbers = [point.value for point in was if is_number(point.value)]
+    if len(numbers) >= NUMBERS_LEAST * len(was) and len(set(numbers)) > 2:
+        later = [point.value for point in now if is_number(point.value)]
+        far = distance(numbers, later) - chance(len(numbers), len(later)) if later else 1.0
+        odd = abs(_odd(was) - _odd(now))
+        return Change(field, Form.NUMBER, was, now, max(far, odd, 0.0))
+    words = [str(point.value) for point in was], [str(point.value) for point in now]
+    if len(set(words[0]) | set(words[1])) > WORDS_MAX:
+        return None
+    far = variation(*words) - chance(len(was), len(now)) / 2
+    return Change(field, Form.WORDS, was, now, max(far, 0.0))
+
+
+def _odd(points: Iterable[Point]) -> float:
+    """The share without a number."""
+    told = [is_number(point.value) for point in points]
+    return 1 - sum(told) / len(told)
+
+
+def _rate(reading: Reading, *, before: Stretch, during: Stretch) -> Change | None:
+    """Records a second of a reading: more, fewer, none."""
+    points = tuple(Point(t_ns, 1, False) for t_ns in reading.times_ns)
+    was, now = _within(points, before), _within(points, during)
+    rates = [per_second(was, before), per_second(now, during)]
+    if abs(rates[0] - rates[1]) < RATE_LEAST:
+        return None
+    counted = chance(max(len(was), 1), max(len(now), 1))
+    far = abs(rates[0] - rates[1]) / max(rates) - counted
+    return Change(Field(reading.name, "records a second", points), Form.RATE, was, now, max(far, 0.0))
+
+
+def per_second(points: Iterable[Point], stretch: Stretch) -> float:
+    """How many a second."""
+    return sum(1 for _ in points) * NS / max(stretch.to_ns - stretch.from_ns, 1)
+
+
+def _within(points: Iterable[Point], stretch: Stretch) -> tuple[Point, ...]:
+    return tuple(point for point in points if stretch.from_ns <= point.t_ns < stretch.to_ns)

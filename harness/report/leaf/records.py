@@ -1,0 +1,183 @@
+"""What a history knows of the records that were sent and received: each field of each reading, over time.
+
+Fields aren't known beforehand: they are whatever the target's readings hold. A number that tells a time is taken as its age, a
+number that only counts up tells nothing and is left out, and so are golden requests, which are nobody's.
+
+What always holds: a record stands at its own time where it has one, else at the time it was read; nothing is drawn from what
+the harness was told to inject, apart from the mask, which says what it hit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from harness.history.events import MaskRead, Records
+from harness.history.reader import History
+from harness.report.words import NS
+from harness.spec.plan import PlannedReading
+
+EPOCH_S = 1e9
+"""Numbers beyond it, close to a record's own time, are times themselves."""
+CLOSE_S = 1e5
+RISING = 0.98
+RISING_LEAST = 8
+
+
+class Point(NamedTuple):
+    """A field's value in one record. `value` is None where it is missing; `hit`: the fault's mask has it."""
+
+    t_ns: int
+    value: Any
+    hit: bool
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A field of a reading. `sent`: the same field as the source sent it, where the target tells both."""
+
+    reading: str
+    name: str
+    points: tuple[Point, ...]
+    sent: tuple[Point, ...] = ()
+    age: bool = False
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """A reading's records: when each was, its fields, and how many there are."""
+
+    name: str
+    times_ns: tuple[int, ...]
+    fields: tuple[Field, ...]
+
+
+def readings_of(history: History) -> list[Reading]:
+    """All readings that have records, with their fields; what the source sent stands beside what was received."""
+    plan, hit = history.header.plan, _hit(history)
+    synthetic = _synthetic(history)
+    found = {}
+    for reading in plan.readings:
+        rows = [row for row in _rows(history, reading) if row[1].get(reading.id) not in synthetic]
+        if rows:
+            found[reading.name] = _reading(reading, rows, hit)
+    truth = found.get(plan.quality.truth) if plan.quality is not None else None
+    if truth is not None and plan.quality is not None and plan.quality.decisions in found:
+        found[plan.quality.decisions] = _beside(found[plan.quality.decisions], truth)
+        received = {field.name for field in found[plan.quality.decisions].fields}
+        kept = tuple(field for field in truth.fields if field.name not in received)
+        found[truth.name] = msgspec.structs.replace(truth, fields=kept)
+    return list(found.values())
+
+
+def wrong_decisions(history: History) -> Field | None:
+    """Each decision, as made at first: 1 where the truth says that it was wrong, else 0."""
+    quality = history.header.plan.quality
+    by_name = {reading.name: reading for reading in history.header.plan.readings}
+    if quality is None or quality.decisions not in by_name or quality.truth not in by_name:
+        return None
+    decisions, truth = by_name[quality.decisions], by_name[quality.truth]
+    label = truth.fields.get(quality.label, quality.label)
+    decision = decisions.fields.get(quality.decision, quality.decision)
+    labels = {row.get(truth.id): row.get(label) for _, row in _rows(history, truth)}
+    points = tuple(
+        Point(t_ns, int((row.get(decision) == quality.positive) != (labels[key] == 1)), False)
+        for t_ns, row in _rows(history, decisions)
+        if (key := row.get(decisions.id)) in labels
+    )
+    return Field(decisions.name, "wrong", points) if points else None
+
+
+def _rows(history: History, reading: PlannedReading) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(when, record), of the time of the run alone."""
+    header = history.header
+    for event in history.events():
+        if isinstance(event, Records) and event.reading == reading.name:
+            for record in event.records:
+                own = record.get(reading.time) if reading.time is not None else None
+                t_ns = event.t_ns
+                if isinstance(own, int | float) and own > EPOCH_S:
+                    t_ns = min(header.t_ns + round(own * NS) - header.wall_ns, event.t_ns)
+                if t_ns >= header.t_ns:
+                    yield t_ns, record
+
+
+def _hit(history: History) -> dict[str, frozenset[str]]:
+    """The columns that were damaged, by record; none where the mask doesn't tell."""
+    found: dict[str, frozenset[str]] = {}
+    for event in history.events():
+        if isinstance(event, MaskRead):
+            columns = event.columns or [[]] * len(event.ids)
+            for record, names in zip(event.ids, columns, strict=False):
+                found[record] = found.get(record, frozenset()) | frozenset(names)
+    return found
+
+
+def _is_hit(hit: dict[str, frozenset[str]], record: Any, column: str) -> bool:
+    columns = hit.get(str(record))
+    return columns is not None and (not columns or column in columns)
+
+
+def _synthetic(history: History) -> frozenset[Any]:
+    plan = history.header.plan
+    quality = plan.quality
+    if quality is None or quality.synthetic is None:
+        return frozenset()
+    reading = next(reading for reading in plan.readings if reading.name == quality.decisions)
+    field = reading.fields.get(quality.synthetic, quality.synthetic)
+    return frozenset(row.get(reading.id) for _, row in _rows(history, reading) if row.get(field))
+
+
+def _reading(
+    reading: PlannedReading, rows: list[tuple[int, dict[str, Any]]], hit: dict[str, frozenset[str]]
+) -> Reading:
+    rows = sorted(rows, key=lambda row: row[0])
+    names = dict.fromkeys(name for _, row in rows for name in row)
+    fields = []
+    for name in names:
+        if name in (reading.id, reading.time):
+            continue
+        points = [Point(t_ns, _plain(row.get(name)), _is_hit(hit, row.get(reading.id), name)) for t_ns, row in rows]
+        own = [row.get(reading.time) if reading.time is not None else None for _, row in rows]
+        if (ages := _ages(points, own)) is not None:
+            fields.append(Field(reading.name, name, tuple(ages), age=True))
+        elif not _counts_up(points):
+            fields.append(Field(reading.name, name, tuple(points)))
+    return Reading(reading.name, tuple(t_ns for t_ns, _ in rows), tuple(fields))
+
+
+def _beside(received: Reading, sent: Reading) -> Reading:
+    by_name = {field.name: field.points for field in sent.fields}
+    fields = tuple(msgspec.structs.replace(one, sent=by_name.get(one.name, ())) for one in received.fields)
+    return msgspec.structs.replace(received, fields=fields)
+
+
+def _plain(value: Any) -> Any:
+    """Lists and objects count by what they look like from afar: equal or not."""
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)[:60]
+
+
+def is_number(value: Any) -> bool:
+    """Truth values are words."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _ages(points: list[Point], own: list[Any]) -> list[Point] | None:
+    """How long before the record's own time each value was; None where the values are no times."""
+    pairs = [(p.value, t) for p, t in zip(points, own, strict=True) if is_number(p.value) and is_number(t)]
+    if not pairs or any(value < EPOCH_S or abs(value - t) > CLOSE_S for value, t in pairs):
+        return None
+    return [
+        Point(p.t_ns, t - p.value if is_number(p.value) and is_number(t) else None, p.hit)
+        for p, t in zip(points, own, strict=True)
+    ]
+
+
+def _counts_up(points: list[Point]) -> bool:
+    """A whole number that, from any record to one some way on, has nearly always grown, is a counter."""
+    values = [point.value for point in points]
+    if len(values) < RISING_LEAST or not all(isinstance(value, int) and is_number(value) for value in values):
+        return False
+    apart = len(values) // RISING_LEAST
+    rising = sum(b > a for a, b in zip(values, values[apart:], strict=False))
+    return rising >= RISING * (len(values) - apart)
