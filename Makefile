@@ -13,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help drill test lint pytest wheel-test bench admissible docker-image docker-test \
+.PHONY: help drill test lint pytest wheel-test bench admissible catalogue docker-image docker-test \
 	drill-docker clean
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make wheel-test   build the wheel, install it in an empty environment and run a drill there'
 	@echo 'make bench        print the figures of tests/bench: its programs bench_*.py, then its tests'
 	@echo 'make admissible   every arm and every lazy response of every scenario, as a table; TARGET=docker on containers'
+	@echo 'make catalogue    run every scenario of data, features and drift, and draw docs/catalogue anew; ARGS=NAME for one'
 	@echo 'make drill-docker the first drill on containers: starts an engine and builds the image where there is none'
 	@echo 'make docker-image the image of the reference pipeline in containers; see docs/containers.md'
 	@echo 'make docker-test  the tests that need a Docker engine and that image'
@@ -53,6 +54,9 @@ bench: $(VENV)/.installed-dev
 
 admissible: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.admissible $(if $(TARGET),--target $(TARGET)) $(ARGS)
+
+catalogue: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.catalogue $(ARGS)
 
 # What is built already is a matter of seconds, and the only way to know that it is that of this checkout.
 docker-image:

@@ -27,6 +27,7 @@ VERBS = {
     "run": "One drill: inject, detect, respond, score, report",
     "score": "The scorecard of a recorded run, again",
     "report": "The views of a recorded run, again",
+    "page": "The page and picture of the catalogue, from recorded runs",
     "replay": "Feed a recorded run to the conductor and compare its commands",
     "validate": "Check files that people write",
     "plan": "What a drill would do, step by step; nothing is started",

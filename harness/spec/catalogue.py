@@ -45,12 +45,28 @@ def table(found: Iterable[Row], *, beside: Path) -> str:
     return "\n".join([*_HEAD, *(_line(row, beside) for row in found)]) + "\n"
 
 
+class Sentences(NamedTuple):
+    """A description in its parts: what it is about, and the three sentences for people, empty where there are none."""
+
+    about: str
+    notice: str
+    response: str
+    harmful: str
+
+
+def sentences(description: str) -> Sentences:
+    """A scenario's description, taken apart."""
+    labels = "|".join(_LABELS)
+    about = re.split(rf"(?:{labels}): ", description, maxsplit=1)[0].strip()
+    text = " ".join(description.split())
+    parts = dict(re.findall(rf"({labels}): (.*?)(?= (?:{labels}): |$)", text))
+    return Sentences(about, *(parts.get(label, "") for label in _LABELS))
+
+
 def _row(path: Path) -> Row:
     scenario = load_scenario(path).scenario
-    text = " ".join(scenario.description.split())
-    labels = "|".join(_LABELS)
-    parts = dict(re.findall(rf"({labels}): (.*?)(?= (?:{labels}): |$)", text))
-    return Row(path, scenario, *(parts.get(label, "") for label in _LABELS))
+    _, *told = sentences(scenario.description)
+    return Row(path, scenario, *told)
 
 
 def _line(row: Row, beside: Path) -> str:

@@ -24,7 +24,7 @@ SHOWN_MAX = 4
 OF_ONE_READING_MAX = 3
 WORDS_MAX = 40
 NUMBERS_LEAST = 0.5
-MOVED_LEAST = 0.04
+OTHERWISE_LEAST = 0.01
 RATE_LEAST = 0.2
 LEAST = 3
 
@@ -37,6 +37,10 @@ class Form(StrEnum):
     RATE = "rate"
 
 
+MOVED_LEAST = {Form.NUMBER: 0.18, Form.WORDS: 0.04, Form.RATE: 0.1}
+"""Numbers such as latencies wander by themselves, and more than chance would have it: their neighbours are like them."""
+
+
 class Change(msgspec.Struct, frozen=True):
     """A field before and during the fault. `far`: how far it moved beyond chance, 0 to 1."""
 
@@ -45,6 +49,8 @@ class Change(msgspec.Struct, frozen=True):
     before: tuple[Point, ...]
     during: tuple[Point, ...]
     far: float
+    otherwise: tuple[float, float] | None = None
+    """The share that arrived otherwise than it was sent, before and during; None where the source doesn't tell."""
 
 
 def changes(readings: Iterable[Reading], plan: Plan, *, before: Stretch, during: Stretch) -> list[Change]:
@@ -57,15 +63,32 @@ def changes(readings: Iterable[Reading], plan: Plan, *, before: Stretch, during:
             *(compared(field, before=before, during=during) for field in reading.fields),
             _rate(reading, before=before, during=during),
         ]
-        if change is not None and (change.far >= MOVED_LEAST or _is_damaged(change, damaged))
+        if change is not None and (_has_moved(change) or _is_damaged(change, damaged))
     ]
     told.sort(key=lambda change: (not _is_damaged(change, damaged), -change.far))
     chosen: list[Change] = []
     for change in told:
         same = sum(one.field.reading == change.field.reading for one in chosen)
-        if len(chosen) < SHOWN_MAX and same < OF_ONE_READING_MAX:
+        if len(chosen) < SHOWN_MAX and same < OF_ONE_READING_MAX and not _told_already(change, chosen):
             chosen.append(change)
     return chosen
+
+
+def _told_already(change: Change, chosen: Iterable[Change]) -> bool:
+    """Whether a word for word translation of it is shown already, as an error's text is of `failed`."""
+    for other in chosen:
+        if other.field.reading == change.field.reading and other.form is change.form is Form.WORDS:
+            pairs = {
+                (str(a.value), str(b.value)) for a, b in zip(change.field.points, other.field.points, strict=False)
+            }
+            if len({a for a, _ in pairs}) == len({b for _, b in pairs}) == len(pairs):
+                return True
+    return False
+
+
+def _has_moved(change: Change) -> bool:
+    was, now = change.otherwise or (0.0, 0.0)
+    return change.far >= MOVED_LEAST[change.form] or abs(now - was) >= OTHERWISE_LEAST
 
 
 def _is_damaged(change: Change, damaged: set[str]) -> bool:
@@ -77,17 +100,33 @@ def compared(field: Field, *, before: Stretch, during: Stretch) -> Change | None
     was, now = _within(field.points, before), _within(field.points, during)
     if len(was) < LEAST or len(now) < LEAST:
         return None
+    otherwise = _otherwise(field, before, during)
+    apart = abs(otherwise[0] - otherwise[1]) if otherwise is not None else 0.0
     numbers = [point.value for point in was if is_number(point.value)]
     if len(numbers) >= NUMBERS_LEAST * len(was) and len(set(numbers)) > 2:
         later = [point.value for point in now if is_number(point.value)]
         far = distance(numbers, later) - chance(len(numbers), len(later)) if later else 1.0
         odd = abs(_odd(was) - _odd(now))
-        return Change(field, Form.NUMBER, was, now, max(far, odd, 0.0))
+        return Change(field, Form.NUMBER, was, now, max(far, odd, apart, 0.0), otherwise)
     words = [str(point.value) for point in was], [str(point.value) for point in now]
-    if len(set(words[0]) | set(words[1])) > WORDS_MAX:
+    if len(set(words[0]) | set(words[1])) > WORDS_MAX and not apart:
         return None
     far = variation(*words) - chance(len(was), len(now)) / 2
-    return Change(field, Form.WORDS, was, now, max(far, 0.0))
+    return Change(field, Form.WORDS, was, now, max(far, apart, 0.0), otherwise)
+
+
+def _otherwise(field: Field, before: Stretch, during: Stretch) -> tuple[float, float] | None:
+    shares = []
+    for stretch in (before, during):
+        told = [
+            changed
+            for point, changed in zip(field.points, field.otherwise, strict=False)
+            if changed is not None and stretch.from_ns <= point.t_ns < stretch.to_ns
+        ]
+        if not told:
+            return None
+        shares.append(sum(told) / len(told))
+    return shares[0], shares[1]
 
 
 def _odd(points: Iterable[Point]) -> float:

@@ -39,7 +39,8 @@ svg .dots, svg .sent, svg .hit, svg .odd { fill: none; stroke-linecap: round; st
 svg .sent { stroke: var(--quiet); opacity: 0.35; } svg .hit { stroke: var(--fault); } svg .odd { stroke: var(--bad); }
 svg .bins { fill: var(--sli); } svg .hits { fill: var(--fault); }
 svg .f0 { fill: var(--g3); } svg .f1 { fill: var(--g0); } svg .f2 { fill: var(--g4); } svg .f3 { fill: var(--g2); }
-svg text.w0 { fill: var(--g3); } svg text.w1 { fill: var(--g0); } svg text.w2 { fill: var(--g4); } svg text.w3 { fill: var(--g2); }
+svg text.w0 { fill: var(--g3); } svg text.w1 { fill: var(--g0); }
+svg text.w2 { fill: var(--g4); } svg text.w3 { fill: var(--g2); }
 svg .half { opacity: 0.5; }
 svg .paper { fill: var(--card); }
 svg text.head { font-size: 14px; font-weight: 650; }
@@ -92,7 +93,7 @@ def picture(told: Shown) -> Markup:
     strips = [strip(change, told.scale, before=told.before, during=told.during) for change in told.changes]
     if told.wrong is not None:
         strips.append(wrong_strip(told.wrong, told.scale, before=told.before, during=told.during))
-    data, data_height = _data(strips, told.scale)
+    data, data_height = _data(strips)
     monitors, monitors_height = _monitors(told)
     top = HEAD + AXIS
     height = top + data_height + 26 + monitors_height + 14
@@ -159,12 +160,12 @@ def _axis(told: Shown, *, top: float, height: float) -> list[Markup]:
     ]
 
 
-def _data(strips: Iterable[Strip], scale: Scale) -> tuple[Markup, float]:
+def _data(strips: Iterable[Strip]) -> tuple[Markup, float]:
     parts, y = [], 0.0
     for one in strips:
         side = [label(0, TOP + 10, plain(one.name, limit=34), class_="name")]
         for n, text in enumerate(one.told):
-            class_ = f"legend w{n}" if one.coloured else "quiet"
+            class_ = f"legend w{n}" if n < one.coloured else "quiet"
             side.append(label(0, TOP + 25 + 13 * n, text, class_=class_))
         inner = [*side, group([one.plot], transform=f"translate({SIDE:.0f} 0)")]
         inner.append(group([one.aside], transform=f"translate({SIDE + PLOT + GAP:.0f} 0)"))

@@ -9,8 +9,9 @@ the harness was told to inject, apart from the mask, which says what it hit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -24,6 +25,8 @@ EPOCH_S = 1e9
 CLOSE_S = 1e5
 RISING = 0.98
 RISING_LEAST = 8
+ROUNDED = 0.011
+"""Amounts may be rounded to cents on their way."""
 
 
 class Point(NamedTuple):
@@ -42,13 +45,16 @@ class Field(msgspec.Struct, frozen=True):
     points: tuple[Point, ...]
     sent: tuple[Point, ...] = ()
     age: bool = False
+    otherwise: tuple[bool | None, ...] = ()
+    """Of each point, whether it arrived otherwise than it was sent; None where the source doesn't tell."""
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """A reading's records: when each was, its fields, and how many there are."""
+    """A reading's records, in order of time, and its fields."""
 
     name: str
     times_ns: tuple[int, ...]
+    rows: dict[str, dict[str, Any]]
     fields: tuple[Field, ...]
 
 
@@ -143,13 +149,29 @@ def _reading(
             fields.append(Field(reading.name, name, tuple(ages), age=True))
         elif not _counts_up(points):
             fields.append(Field(reading.name, name, tuple(points)))
-    return Reading(reading.name, tuple(t_ns for t_ns, _ in rows), tuple(fields))
+    by_id = {str(row.get(reading.id)): row for _, row in rows}
+    return Reading(reading.name, tuple(t_ns for t_ns, _ in rows), by_id, tuple(fields))
 
 
 def _beside(received: Reading, sent: Reading) -> Reading:
+    """The same fields as the source sent them, and which of them arrived otherwise, record by record."""
     by_name = {field.name: field.points for field in sent.fields}
-    fields = tuple(msgspec.structs.replace(one, sent=by_name.get(one.name, ())) for one in received.fields)
-    return msgspec.structs.replace(received, fields=fields)
+    fields = []
+    for field in received.fields:
+        otherwise = tuple(_otherwise(field.name, row, sent.rows.get(record)) for record, row in received.rows.items())
+        beside = by_name.get(field.name, ())
+        alike = beside and len(otherwise) == len(field.points)
+        fields.append(msgspec.structs.replace(field, sent=beside, otherwise=otherwise if alike else ()))
+    return msgspec.structs.replace(received, fields=tuple(fields))
+
+
+def _otherwise(name: str, received: dict[str, Any], sent: dict[str, Any] | None) -> bool | None:
+    if sent is None or name not in sent:
+        return None
+    was, now = sent[name], received.get(name)
+    if is_number(was) and is_number(now):
+        return not math.isclose(was, now, rel_tol=1e-6, abs_tol=ROUNDED)
+    return bool(was != now)
 
 
 def _plain(value: Any) -> Any:
@@ -157,7 +179,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else repr(value)[:60]
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Truth values are words."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -179,5 +201,5 @@ def _counts_up(points: list[Point]) -> bool:
     if len(values) < RISING_LEAST or not all(isinstance(value, int) and is_number(value) for value in values):
         return False
     apart = len(values) // RISING_LEAST
-    rising = sum(b > a for a, b in zip(values, values[apart:], strict=False))
+    rising = sum(bool(b > a) for a, b in zip(values, values[apart:], strict=False))
     return rising >= RISING * (len(values) - apart)

@@ -21,7 +21,7 @@ from harness.report.words import NS, number, plain, seconds
 
 TOP, TALL, LOW = 10.0, 82.0, 48.0
 LANE = 11.0
-ASIDE, GAP = 96.0, 14.0
+ASIDE, GAP = 96.0, 48.0
 DOTS_MAX = 220
 BINS = 16
 WORDS_SHOWN = 4
@@ -38,8 +38,8 @@ class Strip(msgspec.Struct, frozen=True):
     told: tuple[str, ...]
     plot: Markup
     aside: Markup
-    coloured: bool = False
-    """Whether each line of words goes with the colour of its number."""
+    coloured: int = 0
+    """So many lines of the words stand in the colour that they explain."""
 
 
 class Span:
@@ -95,7 +95,8 @@ def _numbers(change: Change, scale: Scale) -> Strip:
     lanes = _lanes(field)
     height = TALL - LANE * len(lanes)
     shown = [point for point in field.points if scale.inside(point.t_ns)]
-    sent = [point for point in field.sent if scale.inside(point.t_ns) and is_number(point.value)]
+    differs = change.otherwise is not None and any(change.otherwise)
+    sent = [point for point in field.sent if differs and scale.inside(point.t_ns) and is_number(point.value)]
     values = [float(point.value) for point in [*shown, *sent] if is_number(point.value)]
     span = Span(values, height, age=field.age or field.name.endswith("_s"))
     sound = [point for point in shown if is_number(point.value) and not point.hit]
@@ -107,10 +108,10 @@ def _numbers(change: Change, scale: Scale) -> Strip:
     for n, (word, belongs) in enumerate(lanes):
         y = TOP + height + LANE * n + LANE / 2
         odd = [point for point in shown if belongs(point.value)]
-        parts += _dots(odd, scale, lambda _, y=y: y, "odd") + label(2, y + 3.5, word, class_="tick")
+        parts += _dots(odd, scale, _level(y), "odd") + label(2, y + 3.5, word, class_="tick")
     low, high = span.ends()
-    parts += label(-6, TOP + 7, _value(high, field), class_="tick", anchor="end")
-    parts += label(-6, TOP + height, _value(low, field), class_="tick", anchor="end")
+    parts += label(scale.width + 4, TOP + 7, _value(high, field), class_="tick")
+    parts += label(scale.width + 4, TOP + height, _value(low, field), class_="tick")
     aside = _histogram(change.before, span, "bins", left=True) + _histogram(change.during, span, "hits", left=False)
     return Strip(TOP + TALL + 10, _name(field), _numbers_told(change, sent=bool(sent)), parts, aside)
 
@@ -123,9 +124,13 @@ def _numbers_told(change: Change, *, sent: bool) -> tuple[str, ...]:
     for word, belongs in _lanes(change.field):
         shares = [sum(belongs(p.value) for p in part) / len(part) for part in (change.before, change.during)]
         told.append(f"{word} {percent(shares[0])} → {percent(shares[1])}")
-    if any(point.hit for point in change.during):
-        told.append(f"damaged {percent(sum(p.hit for p in change.during) / len(change.during))}")
-    return (*told[:3], *(("grey: as it was sent",) if sent else ()))
+    return (*told[:3], *_changed_told(change), *(("grey: as it was sent",) if sent else ()))
+
+
+def _changed_told(change: Change) -> tuple[str, ...]:
+    if change.otherwise is None or not any(change.otherwise):
+        return ()
+    return (f"not as sent {percent(change.otherwise[0])} → {percent(change.otherwise[1])}",)
 
 
 def _lanes(field: Field) -> list[tuple[str, Callable[[object], bool]]]:
@@ -151,8 +156,8 @@ def _words(change: Change, scale: Scale) -> Strip:
     told = tuple(
         f"{plain(word, limit=14)} {percent(before[word] / len(change.before))} → {percent(during[word] / len(change.during))}"
         for word in shown
-    )
-    return Strip(TOP + TALL + 10, _name(field), told, parts, aside, coloured=True)
+    ) + _changed_told(change)
+    return Strip(TOP + TALL + 10, _name(field), told, parts, aside, coloured=len(shown))
 
 
 def _stack(counts: Counter[str], shown: Sequence[str], x0: float, x1: float) -> Markup:
@@ -174,7 +179,7 @@ def _rate(change: Change, scale: Scale, *, before: Stretch, during: Stretch) -> 
         rectangle(x0, x1 - 0.8, TOP + LOW * (1 - count / top), LOW * count / top, class_="served")
         for x0, x1, count in counted
     )
-    parts = _frame(scale, LOW) + bars + label(-6, TOP + 7, f"{top}/s", class_="tick", anchor="end")
+    parts = _frame(scale, LOW) + bars + label(scale.width + 4, TOP + 7, f"{top}/s", class_="tick")
     told = (f"{number(was)}/s → {number(now)}/s",)
     most = max(was, now, 1e-9)
     return Strip(
@@ -195,6 +200,10 @@ def _dots(points: Sequence[Point], scale: Scale, y: Callable[[Point], float], cl
         return Markup("")
     kept = points[:: math.ceil(len(points) / DOTS_MAX)]
     return element("path", d="".join(f"M{scale.x(p.t_ns):.0f} {y(p):.0f}h0" for p in kept), class_=class_)
+
+
+def _level(y: float) -> Callable[[Point], float]:
+    return lambda _: y
 
 
 def _histogram(points: Iterable[Point], span: Span, class_: str, *, left: bool) -> Markup:

@@ -25,6 +25,7 @@ from harness.fault.model import OVERSIZE, PROMOTE
 from harness.fault.process import KILL, PAUSE
 from harness.fault.resource import LIMIT, WITHHOLD
 from harness.fault.source import SHIFT, rank_z
+from harness.measure.shift import distance
 from harness.plugin import Fault, draft
 from tests.doubles.stub_target import StubTarget, VirtualClock, inventory
 
