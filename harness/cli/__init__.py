@@ -28,6 +28,7 @@ VERBS = {
     "score": "The scorecard of a recorded run, again",
     "report": "The views of a recorded run, again",
     "page": "The page and picture of the catalogue, from recorded runs",
+    "twin": "Whether a repair is as it would have been: a run against its control",
     "replay": "Feed a recorded run to the conductor and compare its commands",
     "validate": "Check files that people write",
     "plan": "What a drill would do, step by step; nothing is started",

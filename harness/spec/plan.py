@@ -190,7 +190,10 @@ class PlannedReading(msgspec.Struct, frozen=True):
 
 
 class PlannedQuality(msgspec.Struct, frozen=True):
-    """How a decision is right: decisions joined to truth by id, `positive` goes with a label of 1."""
+    """How a decision is right: decisions joined to truth by id, `positive` goes with a label of 1.
+
+    `same`: by which field of theirs the decisions of two runs are joined; None: by their ids.
+    """
 
     decisions: str
     truth: str
@@ -198,6 +201,7 @@ class PlannedQuality(msgspec.Struct, frozen=True):
     positive: str
     label: str
     synthetic: str | None
+    same: str | None = None
 
 
 class PlannedLoad(msgspec.Struct, frozen=True):

@@ -176,6 +176,9 @@ class QualityJoin(Written):
     positive: str = Field(default="decline", description="The decision that goes with a label of 1")
     label: str = Field(default="label", description="Field of the label")
     synthetic: str | None = Field(default="synthetic", description="Field that marks requests not to be counted")
+    same: str | None = Field(
+        default=None, description="Field of a decision that is the same for the same request in every run of a seed"
+    )
 
 
 class RuleSpec(Written):

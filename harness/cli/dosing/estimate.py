@@ -11,11 +11,10 @@ Always true: nothing is said about doses that weren't tried; an end that the tri
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-CONFIDENCE = 0.95
-_STEPS = 60
+from harness.measure.binomial import exact_bounds
 
 
 @dataclass(frozen=True)
@@ -77,26 +76,3 @@ def _crossing(tried: Sequence[Tried], fitted: Sequence[float], share: float) -> 
         part = (share - before) / (fit - before)
         return math.exp(math.log(tried[n - 1].dose) * (1.0 - part) + math.log(one.dose) * part)
     return None
-
-
-def exact_bounds(seen: int, streams: int) -> tuple[float, float]:
-    """Of the share, by the binomial distribution itself."""
-    tail = (1.0 - CONFIDENCE) / 2.0
-    low = 0.0 if seen == 0 else _solve(lambda share: _at_least(seen, streams, share) < tail)
-    high = 1.0 if seen == streams else _solve(lambda share: 1.0 - _at_least(seen + 1, streams, share) > tail)
-    return low, high
-
-
-def _at_least(seen: int, streams: int, share: float) -> float:
-    return math.fsum(
-        math.comb(streams, k) * share**k * (1.0 - share) ** (streams - k) for k in range(seen, streams + 1)
-    )
-
-
-def _solve(below: Callable[[float], bool]) -> float:
-    """The share from which on it is no longer so, by halving."""
-    low, high = 0.0, 1.0
-    for _ in range(_STEPS):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if below(middle) else (low, middle)
-    return (low + high) / 2.0

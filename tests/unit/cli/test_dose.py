@@ -13,11 +13,12 @@ from click.testing import CliRunner
 
 from harness.cli.dose_ import command
 from harness.cli.dosing.asked import Expected, any_page
-from harness.cli.dosing.estimate import Tried, exact_bounds, isotonic, smallest
+from harness.cli.dosing.estimate import Tried, isotonic, smallest
 from harness.cli.dosing.program import Fired, Judged, Program, Rule
 from harness.cli.dosing.trial import Found, Question, damaged, find
 from harness.corrupt import parse
 from harness.errors import EnvironmentProblem, UnsupportedError, UsageError
+from harness.measure.binomial import exact_bounds
 from harness.spec.load import load_target
 
 RATE = 50.0
