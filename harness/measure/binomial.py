@@ -36,7 +36,10 @@ def _at_least(seen: int, tried: int, share: float) -> float:
     if share <= 0.0 or share >= 1.0:
         return float(share >= 1.0 or seen == 0)
     yes, no = math.log(share), math.log1p(-share)
-    return math.fsum(math.exp(_ways(tried, k) + k * yes + (tried - k) * no) for k in range(seen, tried + 1))
+    below = 2 * seen < tried  # the shorter sum
+    counts = range(seen) if below else range(seen, tried + 1)
+    told = math.fsum(math.exp(_ways(tried, k) + k * yes + (tried - k) * no) for k in counts)
+    return 1.0 - told if below else told
 
 
 def _ways(n: int, k: int) -> float:
