@@ -18,9 +18,9 @@ from harness.measure.shift import chance, distance, variation
 from harness.report.leaf.records import Field, Point, Reading, is_number
 from harness.report.series import Stretch
 from harness.report.words import NS
-from harness.spec.plan import Plan
 
 SHOWN_MAX = 4
+LATENCY = "latency"
 OF_ONE_READING_MAX = 3
 WORDS_MAX = 40
 NUMBERS_LEAST = 0.5
@@ -53,14 +53,22 @@ class Change(msgspec.Struct, frozen=True):
     """The share that arrived otherwise than it was sent, before and during; None where the source doesn't tell."""
 
 
-def changes(readings: Iterable[Reading], plan: Plan, *, before: Stretch, during: Stretch) -> list[Change]:
-    """What moved, farthest first, after the field that the fault damages; a few of them."""
-    damaged = {str(fault.arguments[name]) for fault in plan.faults for name in ("column",) if fault.arguments.get(name)}
+def changes(
+    readings: Iterable[Reading], *, damaged: frozenset[str], slow: bool, before: Stretch, during: Stretch
+) -> list[Change]:
+    """What moved, farthest first, after the fields that the fault damages; a few of them.
+
+    What a request takes wanders with the machine: it counts only where the objective on latency was missed (`slow`).
+    """
     told = [
         change
         for reading in readings
         for change in [
-            *(compared(field, before=before, during=during) for field in reading.fields),
+            *(
+                compared(field, before=before, during=during)
+                for field in reading.fields
+                if slow or LATENCY not in field.name
+            ),
             _rate(reading, before=before, during=during),
         ]
         if change is not None and (_has_moved(change) or _is_damaged(change, damaged))
@@ -91,7 +99,7 @@ def _has_moved(change: Change) -> bool:
     return change.far >= MOVED_LEAST[change.form] or abs(now - was) >= OTHERWISE_LEAST
 
 
-def _is_damaged(change: Change, damaged: set[str]) -> bool:
+def _is_damaged(change: Change, damaged: frozenset[str]) -> bool:
     return change.form is not Form.RATE and change.field.name in damaged
 
 

@@ -14,13 +14,13 @@ from itertools import groupby
 import msgspec
 from markupsafe import Markup
 
-from harness.contract.words import Phase, Severity
+from harness.contract.words import Phase, Severity, SliKind
 from harness.history.reader import History
 from harness.history.scorecard import Scorecard
 from harness.report.drawing import Scale, element, group, label, line, rectangle, title
 from harness.report.lanes import mark
 from harness.report.leaf.moved import Change, changes
-from harness.report.leaf.records import Field, readings_of, wrong_decisions
+from harness.report.leaf.records import Field, damaged_fields, readings_of, wrong_decisions
 from harness.report.leaf.rules import Said, said
 from harness.report.leaf.strips import ASIDE, GAP, TOP, Strip, strip, wrong_strip
 from harness.report.scene import Scene, scene_of
@@ -33,6 +33,8 @@ HEAD, AXIS, RULE_ROW, LIST_ROW = 42.0, 20.0, 15.0, 14.0
 LINE_CHARS = 105
 BEFORE_NS = 5 * NS
 """Of the time before the fault, so much is shown."""
+SLOW_LEAST = 3
+"""So many samples that missed the objective on latency are no accident."""
 OWN = """
 svg .plain { fill: none; stroke: var(--rule); }
 svg .dots, svg .sent, svg .hit, svg .odd { fill: none; stroke-linecap: round; stroke-width: 2.6; stroke: var(--sli); }
@@ -77,7 +79,8 @@ def shown(history: History, card: Scorecard) -> Shown:
         end_ns = max(min(end_ns, scene.active.to_ns), zero_ns + NS)
     scale = Scale(max(history.header.t_ns, zero_ns - BEFORE_NS), end_ns, zero_ns, PLOT)
     before, during = Stretch(_settled(scene), card.moments.t_inject or zero_ns), Stretch(zero_ns, end_ns)
-    moved = changes(readings_of(history), scene.plan, before=before, during=during)
+    slow = card.bad_samples.get(SliKind.LATENCY, 0) >= SLOW_LEAST
+    moved = changes(readings_of(history), damaged=damaged_fields(history), slow=slow, before=before, during=during)
     rules = said(scene, zero_ns=zero_ns, end_ns=end_ns)
     return Shown(scene, scale, before, during, tuple(moved), wrong_decisions(history), tuple(rules))
 

@@ -119,6 +119,12 @@ def _hit(history: History) -> dict[str, frozenset[str]]:
     return found
 
 
+def damaged_fields(history: History) -> frozenset[str]:
+    """The fields that faults say they damage, and those that they did."""
+    named = [fault.arguments.get("column") for fault in history.header.plan.faults]
+    return frozenset(str(name) for name in named if name).union(*_hit(history).values())
+
+
 def _is_hit(hit: dict[str, frozenset[str]], record: Any, column: str) -> bool:
     columns = hit.get(str(record))
     return columns is not None and (not columns or column in columns)
