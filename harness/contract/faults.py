@@ -29,8 +29,22 @@ class Cure(msgspec.Struct, frozen=True):
     arguments: dict[str, Json] = {}
 
 
+class Against(msgspec.Struct, frozen=True):
+    """Where the truth about a field stands: in the record of the same id of another reading, under the same field."""
+
+    reading: str
+    tolerance: float = 0.0
+
+    def differs(self, value: Json, truth: Json) -> bool:
+        """Whether a value isn't what the truth says; numbers may differ by the tolerance."""
+        if isinstance(value, int | float) and isinstance(truth, int | float):
+            return not abs(value - truth) <= self.tolerance  # NaN differs from everything
+        return bool(value != truth)
+
+
 class Damage(msgspec.Struct, frozen=True):
-    """Which records were damaged: those of the tap's `mask`, or those of `reading` where `field` equals the fact.
+    """Which records were damaged: those of the tap's `mask`, those of `reading` where `field` equals the fact, or, with
+    `against`, those whose `field` isn't what the truth says.
 
     `debts` names the readings that repay the debt, by kind: {"rescored": "rescored", "quarantined": "quarantine"}.
     """
@@ -40,6 +54,7 @@ class Damage(msgspec.Struct, frozen=True):
     field: str | None = None
     fact: str | None = None
     debts: dict[str, str] = {}
+    against: Against | msgspec.UnsetType = msgspec.UNSET
 
 
 class Look(msgspec.Struct, frozen=True):

@@ -155,7 +155,7 @@ class Tapped(ABC):
 
     def witness(self, fault: PlannedFault, prepared: Prepared, target: Target, memory: dict[str, Any]) -> Reading:
         """Present where a recent record arrived otherwise than it was sent; absent where enough of them arrived as sent."""
-        looks = self.told(fault, _compared(fault, target, memory, names=self.reads(fault.arguments)))
+        looks = self.told(fault, compared(fault, target, memory, names=self.reads(fault.arguments)))
         windows = self.windows(fault)
         now = clock.now_ns()
         if looks:
@@ -194,7 +194,7 @@ def _tap(fault: PlannedFault) -> str:
     return f"fault-{fault.index}"
 
 
-def _compared(fault: PlannedFault, target: Target, memory: dict[str, Any], *, names: tuple[str, ...]) -> list[Pair]:
+def compared(fault: PlannedFault, target: Target, memory: dict[str, Any], *, names: tuple[str, ...]) -> list[Pair]:
     """The records that arrived since the last look, with these fields.
 
     Received first, then sent: whatever was received by then had been sent. What has no partner yet waits, boundedly.

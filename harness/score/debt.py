@@ -1,6 +1,7 @@
 """Debt: what the fault left behind in records, and how much of it was made good by the end.
 
-Damaged records are those of the fault's mask, or those of a reading that bear the fault's mark (a model version). Repaid are
+Damaged records are those of the fault's mask, those of a reading that bear the fault's mark (a model version), or those whose
+value isn't the one that another reading has of the same record (a feature as it was served, and as it truly is). Repaid are
 those whose id turns up in the reading that the fault names for it: re-scored, quarantined, backfilled. Golden requests
 are nobody's decisions and owe nothing.
 
@@ -15,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from harness.contract.faults import Damage, PlannedFault
+from harness.contract.faults import Against, Damage, PlannedFault
 from harness.history.commands import CollectReadings
 from harness.history.events import Done
 from harness.history.scorecard import DebtItem
@@ -43,7 +44,7 @@ def debt(evidence: Evidence, damaged: Mapping[int, frozenset[str] | None], *, ze
     every_s = evidence.plan.sample_every_s
     undecided = False
     for kind, repaying, faults in _kinds(evidence):
-        needed = [repaying, *(f.damage.reading for f in faults if f.damage and f.damage.reading)]
+        needed = [repaying, *(name for f in faults if f.damage for name in _told_by(f.damage))]
         undeclared = [name for name in needed if name not in readings]
         if undeclared:
             items.append(DebtItem(kind, None, None, f"the target declares no reading '{undeclared[0]}'"))
@@ -86,7 +87,9 @@ def _damaged(evidence: Evidence, fault: PlannedFault) -> frozenset[str] | None:
     if damage.by_mask:
         masks = (m for m in evidence.masks.get(fault.index, ()) if m.t_ns - m.res_ns <= evidence.ended_ns)
         ids.update(record for mask in masks for record in mask.ids)
-    if damage.reading is not None:
+    if isinstance(damage.against, Against):
+        ids.update(_apart(evidence, damage, damage.against, from_ns=evidence.inject_ns(fault.index)))
+    elif damage.reading is not None:
         if _mark(evidence, fault) is None:
             return None
         ids.update(_marked(evidence, fault, damage))
@@ -163,19 +166,66 @@ def spellings(mark: Any) -> tuple[Any, ...]:
     return (mark, text, int(text)) if text.isdecimal() and len(text) < 19 else (mark, text)
 
 
+def _told_by(damage: Damage) -> Iterator[str]:
+    """The readings that tell which records were damaged."""
+    if damage.reading is not None:
+        yield damage.reading
+    if isinstance(damage.against, Against):
+        yield damage.against.reading
+
+
+def _truths(evidence: Evidence, damage: Damage, against: Against) -> dict[str, Any]:
+    """What the field truly is, by record."""
+    reading = next((r for r in evidence.plan.readings if r.name == against.reading), None)
+    if reading is None or damage.field is None:
+        return {}
+    field, key = reading.fields.get(damage.field, damage.field), reading.id
+    return {
+        str(record[key]): record[field]
+        for _, records in batches(evidence, reading)
+        for record in records
+        if key in record and record.get(field) is not None
+    }
+
+
+def _apart(evidence: Evidence, damage: Damage, against: Against, *, from_ns: int | None) -> Iterator[str]:
+    """Records read since the injection whose field isn't what the truth says. One without the field was made without it."""
+    reading = next((r for r in evidence.plan.readings if r.name == damage.reading), None)
+    if reading is None or damage.field is None or from_ns is None:
+        return
+    truths = _truths(evidence, damage, against)
+    field, key = reading.fields.get(damage.field, damage.field), reading.id
+    for t_ns, records in batches(evidence, reading):
+        for record in records if t_ns >= from_ns else ():
+            name = str(record.get(key))
+            if name in truths and record.get(field) is not None and against.differs(record[field], truths[name]):
+                yield name
+
+
 def _repaid(evidence: Evidence, reading: PlannedReading, faults: tuple[PlannedFault, ...]) -> dict[str, int]:
-    """When each record first turned up as repaid; one that still bears the damage's mark doesn't count."""
+    """When each record first turned up as repaid; one that still bears the damage's mark, or differs as it did, doesn't count."""
+    apart = [
+        (reading.fields.get(damage.field, damage.field), damage.against, _truths(evidence, damage, damage.against))
+        for fault in faults
+        if (damage := fault.damage) and damage.field and isinstance(damage.against, Against)
+    ]
     marks = [
         (reading.fields.get(fault.damage.field, fault.damage.field), spellings(_mark(evidence, fault)))
         for fault in faults
-        if fault.damage and fault.damage.field
+        if fault.damage and fault.damage.field and not isinstance(fault.damage.against, Against)
     ]
     first: dict[str, int] = {}
     for t_ns, records in batches(evidence, reading):
         for record in records:
-            if reading.id in record and not any(field in record and record[field] in told for field, told in marks):
+            if reading.id not in record or any(field in record and record[field] in told for field, told in marks):
+                continue
+            if not any(_still_apart(record, str(record[reading.id]), *one) for one in apart):
                 first.setdefault(str(record[reading.id]), t_ns)
     return first
+
+
+def _still_apart(record: Mapping[str, Any], name: str, field: str, against: Against, truths: Mapping[str, Any]) -> bool:
+    return record.get(field) is not None and name in truths and against.differs(record[field], truths[name])
 
 
 def _reached(items: list[DebtItem], ats: list[int], *, zero_ns: int, undecided: bool, res_ns: int) -> Reached:

@@ -98,7 +98,21 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
             "field": "status",
             "shows": "failed",
         }
-        | {"window": 2.0}
+        | {"window": 2.0},
+        {
+            "service": "gateway",
+            "key": "amount_transform",
+            "value": "raw",
+            "reading": "decisions",
+            "field": "amount_log",
+            "above": 9.0,
+            "least": 10,
+        },
+    ],
+    "config.skew": [
+        {"service": "gateway", "key": "amount_transform", "value": "raw", "field": "amount_log"},
+        {"service": "gateway", "key": "amount_transform", "value": "raw", "field": "amount_log"}
+        | {"share": 0.3, "tolerance": 0.5, "repaid": "truth"},
     ],
     "rollout.rush": [{"service": "gateway", "every": 2.0}],
     "job.fail": [{"service": "features"}],

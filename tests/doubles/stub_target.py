@@ -72,6 +72,7 @@ SETTINGS: Mapping[str, Json] = {
     "source/magnitude": 1.0,
     "gateway/rollout_every_s": 0.0,
     "gateway/rollout_ready_check": True,
+    "gateway/amount_transform": "log",
     "gateway/pager_address": "",
     "gateway/rename_metric": "",
     f"serving-a{FOLLOWS}": True,
@@ -288,8 +289,16 @@ class StubTarget:
         self._refuse()
         version = self._at(PointKind.ALIAS, "risk/champion")
         received = self._through_taps("merchants", dict(sent))
+        self._records["truth"][-1]["amount_log"] = logged = math.log(amount)
+        raw = self._at(PointKind.CONFIG, "gateway/amount_transform") == "raw"
         self._records["decisions"].append(
-            {**received, "decision": "approve", "model_version": version, "synthetic": False}
+            {
+                **received,
+                "amount_log": amount if raw else logged,
+                "decision": "approve",
+                "model_version": version,
+                "synthetic": False,
+            }
         )
 
     def _refuse(self) -> None:
