@@ -28,7 +28,7 @@ def resolved(
         if name not in given or given[name] is None:
             if argument.required:
                 problems.append(f"argument '{name}' ({argument.type}) is missing: {argument.help}")
-            elif argument.type == "reading" and argument.default not in readings:
+            elif argument.type == "reading" and argument.default not in (None, *readings):
                 problems.append(f"{name}: {unknown('reading', str(argument.default), readings)}")
             continue
         try:

@@ -281,8 +281,19 @@ def test_one_stall_is_slow_at_p95_but_fills_few_buckets():
     gauges = traffic_gauges(traffic, 6.0)
     assert gauges.value("monitor_gateway_latency_p95_seconds") == 0.8
     assert gauges.value("monitor_gateway_slow_buckets") == 2
-    answer(traffic, 6, 10, latency_ms=800)
-    assert traffic_gauges(traffic, 10.0).value("monitor_gateway_slow_buckets") == 8
+    answer(traffic, 6, 8)
+    assert traffic_gauges(traffic, 8.0).value("monitor_gateway_slow_buckets") == 3
+    answer(traffic, 8, 12, latency_ms=800)
+    assert traffic_gauges(traffic, 12.0).value("monitor_gateway_slow_buckets") == 8
+
+
+def test_what_is_slow_once_a_second_is_slow_all_the_time():
+    """As when look-ups wait for a refresh: every other half second is quick."""
+    traffic = Traffic()
+    for second in range(6):
+        answer(traffic, second, second + 0.5, latency_ms=600)
+        answer(traffic, second + 0.5, second + 1.0)
+    assert traffic_gauges(traffic, 6.0).value("monitor_gateway_slow_buckets") == 8
 
 
 def test_synthetic_requests_are_left_out_of_latency():

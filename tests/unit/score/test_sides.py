@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.contract.faults import Component, Damage
+from harness.contract.faults import Against, Component, Damage
 from harness.contract.words import Action, Observation, ReportKind
 from harness.history import commands as c
 from harness.history import events as e
 from harness.history.scorecard import Answer, Collateral, Conformance, DebtItem, Diagnosis, Scorecard, Verdict
 from harness.score import score
-from harness.spec.plan import PlannedAllow
+from harness.spec.plan import PlannedAllow, PlannedReading
 from tests.golden.build import BASELINE, Story, bad_model, fault, ns, plan
 
 
@@ -69,6 +69,37 @@ def test_a_mask_is_joined_by_id_not_by_count() -> None:
     assert card(others).debt == (DebtItem("quarantined", 2, 0),)
     same = bad_model(masked).add(mask).records(9.8, "quarantine", {"id": "a"}, {"id": "b"})
     assert card(same).debt == (DebtItem("quarantined", 2, 2),)
+
+
+def skewed(*rescored: tuple[str, float]) -> Scorecard:
+    """Three decisions, of which one was made on another value than the true one; and what was scored again, on which value."""
+    damage = Damage(False, "decisions", "size", None, {"rescored": "rescored"}, Against("truth", 0.1))
+    truth = PlannedReading("truth", id="id", time="t")
+    made = plan(faults=(fault(damage=damage),), readings=(*plan().readings, truth))
+    story = bad_model(made, rescores=False)
+    story.records(5.0, "truth", *({"id": name, "label": 0, "size": 3.0} for name in "abc"))
+    story.records(
+        5.1, "decisions", {"id": "a", "size": 3.05}, {"id": "b", "size": 20.0}, {"id": "c"}, {"id": "d", "size": 9}
+    )
+    story.records(9.8, "rescored", *({"id": name, "size": size} for name, size in rescored))
+    return card(story)
+
+
+def test_a_skew_owes_the_records_whose_value_was_not_the_true_one() -> None:
+    assert skewed().debt == (DebtItem("rescored", 1, 0),)
+    assert skewed(("a", 3.0), ("c", 3.0)).debt == (DebtItem("rescored", 1, 0),)
+    assert skewed(("b", 3.0)).debt == (DebtItem("rescored", 1, 1),)
+
+
+def test_scoring_again_by_the_same_skew_repays_nothing() -> None:
+    assert skewed(("b", 20.0)).debt == (DebtItem("rescored", 1, 0),)
+    assert skewed(("b", 20.0), ("b", 3.0)).debt == (DebtItem("rescored", 1, 1),)
+
+
+def test_a_skew_whose_truth_is_not_declared_is_not_observed() -> None:
+    damage = Damage(False, "decisions", "size", None, {"rescored": "rescored"}, Against("nobody"))
+    scored = card(bad_model(plan(faults=(fault(damage=damage),)), rescores=False))
+    assert (scored.debt[0].damaged, "nobody" in scored.debt[0].reason) == (None, True)
 
 
 def test_a_debt_that_is_read_seldom_may_have_been_repaid_since_the_reading_before() -> None:
