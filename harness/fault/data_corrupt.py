@@ -26,6 +26,7 @@ from harness.contract.words import Capability, CauseClass
 from harness.corrupt import ABSENT, Corruption, CorruptionError
 from harness.corrupt.column import objects
 from harness.corrupt.damage.base import CellDamage
+from harness.corrupt.damage.columns import Absent, Renamed
 from harness.corrupt.mechanism.at_random import AtRandom
 from harness.corrupt.mechanism.runs import Batch, Burst
 from harness.corrupt.mechanism.window import Window
@@ -120,7 +121,9 @@ class Corrupting(Tapped):
 
 
 def _nearer(received: Any, wanted: Any, *, than: Any) -> bool:
-    """Whether it is that, and not the other: numbers may have been rounded."""
+    """Whether it is that, and not the other: numbers may have been rounded, and a field that is gone be told as null."""
+    if wanted is ABSENT:
+        return received is ABSENT or (received is None and than is not None)
     if not (_is_number(received) and _is_number(wanted)):
         return type(received) is type(wanted) and bool(received == wanted)
     apart = abs(wanted - than) if _is_number(than) else math.inf
@@ -142,9 +145,9 @@ def _try(corruption: Corruption) -> None:
 def _beyond(corruption: Corruption) -> str:
     """Why a tap can't do it, or its witness couldn't see it."""
     damage, mechanism = corruption.damage, corruption.mechanism
-    if not isinstance(damage, CellDamage):
-        return f"damage: {damage.name} changes which records or fields there are, and a tap changes values only"
-    if damage.lag:
+    if not isinstance(damage, CellDamage | Renamed | Absent):
+        return f"damage: {damage.name} makes or moves records or fields, of which its witness sees nothing"
+    if isinstance(damage, CellDamage) and damage.lag:
         return f"damage: {damage.name} looks back at records that have passed, and a tap keeps none"
     if isinstance(mechanism, Burst | Batch) or (isinstance(mechanism, Window) and not mechanism.reads):
         return f"mechanism: {mechanism.name} goes by the place of a record, which its witness doesn't know"

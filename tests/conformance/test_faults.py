@@ -38,6 +38,8 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
         {"link": "merchants", "columns": ["amount"], "damage": {"type": "scale", "factor": 100}}
         | {"mechanism": {"kind": "where", "column": "client_id", "equals": "client-b"}},
         {"link": "merchants", "columns": ["amount", "client_id"], "damage": {"type": "swapped"}, "dose": 0.1},
+        {"link": "merchants", "columns": ["amount"], "damage": {"type": "renamed", "to": "amount_eur"}, "dose": 0.5},
+        {"link": "merchants", "columns": ["amount"], "damage": {"type": "absent"}},
     ],
     "link.latency": [
         {"link": "gateway-features", "latency": 0.3},

@@ -22,6 +22,7 @@ from harness.contract.probe import PLAIN, LinkProbe, ProbeAsk, ProbeReading
 from harness.contract.undo import Json, Point, PointKind, Undo, UndoOutcome
 from harness.contract.words import Action, Capability, Observation
 from harness.corrupt.apply import damage
+from harness.corrupt.column import ABSENT
 from harness.corrupt.spec import parse
 from harness.errors import EnvironmentProblem, UsageError
 from harness.history.events import Snapshot
@@ -317,7 +318,9 @@ class StubTarget:
             columns = {name: np.array([record[name]], dtype=object) for name in corruption.reads}
             damaged = damage(columns, corruption, ids=[record[tap["id"]]])
             hit = [name for name, mask in damaged.masks.items() if mask[0]]
-            record |= {name: damaged.columns[name].tolist()[0] for name in hit}
+            now = {name: damaged.columns[name].tolist()[0] for name in hit if name in damaged.columns}
+            record = {name: value for name, value in (record | now).items() if name in now or name not in hit}
+            record = {name: value for name, value in record.items() if value is not ABSENT}
             if hit:
                 self._masks.setdefault(point.where, []).append((record["id"], hit))
         return record

@@ -12,13 +12,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from harness.corrupt.apply import damage as damaged_by
-from harness.corrupt.damage.base import CellDamage, RowDamage
+from harness.corrupt.damage.base import CellDamage, RowDamage, TableDamage
 from harness.corrupt.damage.rows import Duplicate
 from harness.corrupt.errors import CorruptionError, illegal
 from harness.corrupt.reference import Reference
 from harness.corrupt.spec import Corruption, parse
 from harness.proxy.refusal import Refusal
-from harness.proxy.tap.damaging import ROW_TYPES, Columns, Damage, Outcome, Undamageable
+from harness.proxy.tap.damaging import FIELD_TYPES, ROW_TYPES, Columns, Damage, Gone, Moved, Outcome, Undamageable
 
 # What numpy brings stays for good. Looked through again and again by the collector, it would halt the traffic for
 # milliseconds at a time.
@@ -27,7 +27,7 @@ gc.freeze()
 
 def damage_of(spec: Mapping[str, object]) -> tuple[tuple[str, ...], Damage]:
     """The columns that the damage needs, and the damage. Raises Refusal when the spec is wrong, or wants what a tap can't do:
-    it changes values, drops or doubles records, and keeps none that has passed or is to come.
+    it changes values, takes fields out or renames them, drops or doubles records, and keeps none that has passed or is to come.
 
     `reference` beside the corruption gives clean values by column (`{"amount": [1.0, 2.5, ...]}`), for those that speak of
     quantiles.
@@ -52,12 +52,21 @@ def damage_of(spec: Mapping[str, object]) -> tuple[tuple[str, ...], Damage]:
             counts = np.bincount(damaged.ordinals - first, minlength=len(ids)).tolist()
             times = {row: count for row, count in enumerate(counts) if count != 1}
             return Outcome({}, {}, times, corruption.damage.name)
+        if isinstance(corruption.damage, TableDamage):
+            return _fields(corruption, {name: mask.tolist() for name, mask in damaged.masks.items()})
         return Outcome(
             {name: [_plain(value) for value in damaged.columns[name].tolist()] for name in corruption.columns},
             {name: damaged.masks[name].tolist() for name in corruption.columns},
         )
 
     return corruption.reads, damage
+
+
+def _fields(corruption: Corruption, masks: Mapping[str, list[bool]]) -> Outcome:
+    """Those that are gone, and those that have what stood under another name."""
+    (old, *_) = corruption.columns
+    put = {name: Gone() if name in corruption.columns else Moved(old) for name in masks}
+    return Outcome({name: [value] * len(masks[name]) for name, value in put.items()}, masks)
 
 
 def _beyond_a_tap(corruption: Corruption) -> str:
@@ -67,7 +76,8 @@ def _beyond_a_tap(corruption: Corruption) -> str:
             after = " with 'after'" if isinstance(kind, Duplicate) else ""
             return f"{kind.name}{after} hands records on later, and a tap holds none back"
     elif not isinstance(kind, CellDamage):
-        return f"{kind.name} changes which columns there are, and a tap changes values or drops and doubles records"
+        if kind.name not in FIELD_TYPES:
+            return f"{kind.name} makes columns that weren't there, and a tap takes fields out or renames them"
     elif kind.lag:
         return f"{kind.name} looks back at records that have passed, and a tap keeps none"
     return "exact needs the whole table, and a tap sees a record at a time" if corruption.exact else ""

@@ -24,6 +24,22 @@ ROW_TYPES = ("drop", "duplicate")
 """The types of damage that take whole records away or deliver them again, and hold none back: those that a tap can do."""
 
 
+FIELD_TYPES = ("renamed", "absent")
+"""The types of damage that take a field out of a record, or give it another name: those that a tap can do."""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """In place of a value: the record has no such field any more."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """In place of a value: what stood under that name, to the letter."""
+
+    name: str
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a damage did to a batch, in Python's own types: the damaged columns with their masks, or, of records that were

@@ -45,7 +45,7 @@ def told(fault: PlannedFault, sent: dict[str, Any], received: dict[str, Any]) ->
         (CENTS | {"seed": 3}, {}, "damage: seed isn't legal here"),
         ({"type": "swapped"}, {}, "swapped needs exactly two"),
         ({"type": "misjoined"}, {}, "misjoined looks back at records that have passed"),
-        ({"type": "doubled"}, {}, "doubled changes which records or fields there are"),
+        ({"type": "doubled"}, {}, "doubled makes or moves records or fields"),
         ({"type": "outlier"}, {}, "column 'amount': a reference is needed"),
         (CENTS, {"mechanism": {"kind": "itself", "above_quantile": 0.9}}, "column 'amount': a reference is needed"),
         (CENTS, {"mechanism": {"kind": "burst", "length": 5}}, "burst goes by the place of a record"),
@@ -120,6 +120,9 @@ def test_a_small_damage_is_told_from_rounding_as_far_as_it_goes() -> None:
         ({"type": "as-text"}, ("amount",), {"amount": "12,5"}),
         ({"type": "missing"}, ("amount",), {"amount": None}),
         ({"type": "remap", "codes": {"DE": "FR", "FR": "DE"}}, ("country",), {"country": "FR"}),
+        ({"type": "renamed", "to": "amount_eur"}, ("amount",), {"amount_eur": 12.5}),
+        ({"type": "renamed", "to": "amount_eur"}, ("amount",), {"amount": None}),
+        ({"type": "absent"}, ("amount", "country"), {"client_id": "client-b"}),
         ({"type": "swapped"}, ("country", "client_id"), {"country": "client-b", "client_id": "DE"}),
     ],
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
 
-from harness.proxy.tap.damaging import Hit
+from harness.proxy.tap.damaging import Gone, Hit, Moved
 from harness.proxy.tap.recordpath import RecordPath
 
 
@@ -55,5 +55,5 @@ class Format:
 
 
 def holds(value: object) -> bool:
-    """Whether JSON or CSV can hold the value: no NaN, no infinity."""
-    return not isinstance(value, float) or isfinite(value)
+    """Whether JSON or CSV can hold the value: no NaN, no infinity; nor a field that is gone, unless the format says so itself."""
+    return not isinstance(value, Gone | Moved) and (not isinstance(value, float) or isfinite(value))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from harness.proxy.tap.damaging import Hit
+from harness.proxy.tap.damaging import Gone, Hit, Moved
 from harness.proxy.tap.formats.form import Format, Unread, Wanted, holds
 from harness.proxy.tap.recordpath import RECORDS_MAX, RecordPath
 
@@ -66,19 +66,33 @@ class Document:
         times: dict[int, tuple[list[Any], dict[int, int]]] = {}
         for hit in hits:
             place, cells = self._slots[hit.row]
-            values = {name: value for name, value in hit.values.items() if holds(value)}
+            values = {name: value for name, value in hit.values.items() if _writable(value, name, cells)}
             if hit.times != 1 and place.element is not None:
                 inside, n = place.element
                 times.setdefault(id(inside), (inside, {}))[1][n] = hit.times
                 written.append(hit)
             elif values:
-                for name, value in values.items():
-                    cells[name] = msgspec.Raw(encode(value))
-                place.holder[place.key] = cells
+                place.holder[place.key] = _with(cells, values)
                 written.append(hit if len(values) == len(hit.values) else replace(hit, values=values))
         for inside, of_each in times.values():
             inside[:] = [value for n, value in enumerate(inside) for _ in range(of_each.get(n, 1))]
         return encode(self._root[0]), written
+
+
+def _writable(value: object, name: str, cells: Object) -> bool:
+    """A field that isn't there can't be taken out, nor have another name."""
+    if isinstance(value, Gone | Moved):
+        return (value.name if isinstance(value, Moved) else name) in cells
+    return holds(value)
+
+
+def _with(cells: Object, values: dict[str, object]) -> Object:
+    """The record with these values; what moves is taken before it is gone, as the text that it was."""
+    new = {
+        n: cells[v.name] if isinstance(v, Moved) else msgspec.Raw(encode(v)) for n, v in values.items() if v != Gone()
+    }
+    gone = {name for name, value in values.items() if isinstance(value, Gone)}
+    return {name: text for name, text in (cells | new).items() if name not in gone}
 
 
 def _places(root: list[Any], path: RecordPath) -> list[Place]:

@@ -100,6 +100,8 @@ class Inference:
         for hit in hits:
             values: dict[str, object] = {}
             for name, value in hit.values.items():
+                if name not in self._columns:  # a new name: a tensor keeps the one that it has
+                    continue
                 tensor, element = self._columns[name]
                 fitting = _fitted(value, tensor.datatype)
                 if fitting is not None and fitting != tensor.value(hit.row, element):
