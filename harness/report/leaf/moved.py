@@ -9,6 +9,7 @@ What always holds: the field that the fault names stands first, moved or not; th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -26,6 +27,8 @@ WORDS_MAX = 40
 NUMBERS_LEAST = 0.5
 OTHERWISE_LEAST = 0.01
 RATE_LEAST = 0.2
+ERRORS = 3
+"""Counts vary by the root of themselves; three times that is no accident."""
 LEAST = 3
 
 
@@ -150,8 +153,9 @@ def _rate(reading: Reading, *, before: Stretch, during: Stretch) -> Change | Non
     rates = [per_second(was, before), per_second(now, during)]
     if abs(rates[0] - rates[1]) < RATE_LEAST:
         return None
-    counted = chance(max(len(was), 1), max(len(now), 1))
-    far = abs(rates[0] - rates[1]) / max(rates) - counted
+    spans = [max(stretch.to_ns - stretch.from_ns, 1) / NS for stretch in (before, during)]
+    error = math.hypot(*(math.sqrt(len(part)) / span for part, span in zip((was, now), spans, strict=True)))
+    far = (abs(rates[0] - rates[1]) - ERRORS * error) / max(rates)
     return Change(Field(reading.name, "records a second", points), Form.RATE, was, now, max(far, 0.0))
 
 
