@@ -148,7 +148,7 @@ def _odd(points: Iterable[Point]) -> float:
 
 def _rate(reading: Reading, *, before: Stretch, during: Stretch) -> Change | None:
     """Records a second of a reading: more, fewer, none."""
-    points = tuple(Point(t_ns, 1, False) for t_ns in reading.times_ns)
+    points = tuple(Point(t_ns, 1, False) for t_ns in reading.read_ns)
     was, now = _within(points, before), _within(points, during)
     rates = [per_second(was, before), per_second(now, during)]
     if abs(rates[0] - rates[1]) < RATE_LEAST:

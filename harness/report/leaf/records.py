@@ -37,6 +37,14 @@ class Point(NamedTuple):
     hit: bool
 
 
+class _Row(NamedTuple):
+    """A record, its time, and when it was read: a label's own time is that of its payment, long before it came."""
+
+    t_ns: int
+    read_ns: int
+    record: dict[str, Any]
+
+
 class Field(msgspec.Struct, frozen=True):
     """A field of a reading. `sent`: the same field as the source sent it, where the target tells both."""
 
@@ -50,10 +58,10 @@ class Field(msgspec.Struct, frozen=True):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """A reading's records, in order of time, and its fields."""
+    """A reading's records by their ids, when each was read, and its fields."""
 
     name: str
-    times_ns: tuple[int, ...]
+    read_ns: tuple[int, ...]
     rows: dict[str, dict[str, Any]]
     fields: tuple[Field, ...]
 
@@ -64,7 +72,7 @@ def readings_of(history: History) -> list[Reading]:
     synthetic = _synthetic(history)
     found = {}
     for reading in plan.readings:
-        rows = [row for row in _rows(history, reading) if row[1].get(reading.id) not in synthetic]
+        rows = [row for row in _rows(history, reading) if row.record.get(reading.id) not in synthetic]
         if rows:
             found[reading.name] = _reading(reading, rows, hit)
     truth = found.get(plan.quality.truth) if plan.quality is not None else None
@@ -85,17 +93,17 @@ def wrong_decisions(history: History) -> Field | None:
     decisions, truth = by_name[quality.decisions], by_name[quality.truth]
     label = truth.fields.get(quality.label, quality.label)
     decision = decisions.fields.get(quality.decision, quality.decision)
-    labels = {row.get(truth.id): row.get(label) for _, row in _rows(history, truth)}
+    labels = {row.record.get(truth.id): row.record.get(label) for row in _rows(history, truth)}
     points = tuple(
-        Point(t_ns, int((row.get(decision) == quality.positive) != (labels[key] == 1)), False)
-        for t_ns, row in _rows(history, decisions)
-        if (key := row.get(decisions.id)) in labels
+        Point(row.t_ns, int((row.record.get(decision) == quality.positive) != (labels[key] == 1)), False)
+        for row in _rows(history, decisions)
+        if (key := row.record.get(decisions.id)) in labels
     )
     return Field(decisions.name, "wrong", points) if points else None
 
 
-def _rows(history: History, reading: PlannedReading) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(when, record), of the time of the run alone."""
+def _rows(history: History, reading: PlannedReading) -> Iterator[_Row]:
+    """The records of the time of the run alone."""
     header = history.header
     for event in history.events():
         if isinstance(event, Records) and event.reading == reading.name:
@@ -105,7 +113,7 @@ def _rows(history: History, reading: PlannedReading) -> Iterator[tuple[int, dict
                 if isinstance(own, int | float) and own > EPOCH_S:
                     t_ns = min(header.t_ns + round(own * NS) - header.wall_ns, event.t_ns)
                 if t_ns >= header.t_ns:
-                    yield t_ns, record
+                    yield _Row(t_ns, event.t_ns, record)
 
 
 def _hit(history: History) -> dict[str, frozenset[str]]:
@@ -137,26 +145,26 @@ def _synthetic(history: History) -> frozenset[Any]:
         return frozenset()
     reading = next(reading for reading in plan.readings if reading.name == quality.decisions)
     field = reading.fields.get(quality.synthetic, quality.synthetic)
-    return frozenset(row.get(reading.id) for _, row in _rows(history, reading) if row.get(field))
+    return frozenset(row.record.get(reading.id) for row in _rows(history, reading) if row.record.get(field))
 
 
-def _reading(
-    reading: PlannedReading, rows: list[tuple[int, dict[str, Any]]], hit: dict[str, frozenset[str]]
-) -> Reading:
-    rows = sorted(rows, key=lambda row: row[0])
-    names = dict.fromkeys(name for _, row in rows for name in row)
+def _reading(reading: PlannedReading, rows: list[_Row], hit: dict[str, frozenset[str]]) -> Reading:
+    rows = sorted(rows, key=lambda row: row.t_ns)
+    own = [row.record.get(reading.time) if reading.time is not None else None for row in rows]
     fields = []
-    for name in names:
+    for name in dict.fromkeys(name for row in rows for name in row.record):
         if name in (reading.id, reading.time):
             continue
-        points = [Point(t_ns, _plain(row.get(name)), _is_hit(hit, row.get(reading.id), name)) for t_ns, row in rows]
-        own = [row.get(reading.time) if reading.time is not None else None for _, row in rows]
+        points = [
+            Point(row.t_ns, _plain(row.record.get(name)), _is_hit(hit, row.record.get(reading.id), name))
+            for row in rows
+        ]
         if (ages := _ages(points, own)) is not None:
             fields.append(Field(reading.name, name, tuple(ages), age=True))
         elif not _counts_up(points):
             fields.append(Field(reading.name, name, tuple(points)))
-    by_id = {str(row.get(reading.id)): row for _, row in rows}
-    return Reading(reading.name, tuple(t_ns for t_ns, _ in rows), by_id, tuple(fields))
+    by_id = {str(row.record.get(reading.id)): row.record for row in rows}
+    return Reading(reading.name, tuple(row.read_ns for row in rows), by_id, tuple(fields))
 
 
 def _beside(received: Reading, sent: Reading) -> Reading:
