@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.corrupt import draw
 from harness.corrupt.adapters import Tabular
@@ -14,7 +14,7 @@ from harness.corrupt.column import Column, Mask
 from harness.corrupt.reference import Reference
 from harness.corrupt.spec import Corruption
 from harness.corrupt.stream import Stream
-from harness.corrupt.table import Cause, Table, joined
+from harness.corrupt.table import Cause, Ordinals, Table, joined, written_out
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,22 @@ class Damaged:
     """All columns (those that weren't to be damaged are the caller's own), and what was done to them.
 
     `masks` say, for each damaged column, which cells became others, whatever the cause; `causes` say it one by one.
-    `ordinals` are the places in the input of the rows that are there now.
+    `ordinals` are the places in the input of the rows that are there now (`numbers`: a range where none moved).
     """
 
     columns: Mapping[str, Column]
     masks: Mapping[str, Mask]
     causes: tuple[Cause, ...]
-    ordinals: NDArray[np.int64]
+    numbers: range | Ordinals
+
+    @cached_property
+    def ordinals(self) -> Ordinals:
+        return written_out(self.numbers)
 
     @property
     def records(self) -> Mask:
         """Which rows were damaged in any way."""
-        any_way = np.zeros(len(self.ordinals), dtype=bool)
+        any_way = np.zeros(len(self.numbers), dtype=bool)
         for cause in self.causes:
             any_way |= cause.touched
         return any_way
@@ -70,4 +74,4 @@ def told(table: Table) -> Damaged:
     for cause in table.causes:
         for name, mask in cause.cells.items():
             masks[name] = mask if name not in masks else masks[name] | mask
-    return Damaged(table.columns, masks, table.causes, table.ordinals)
+    return Damaged(table.columns, masks, table.causes, table.numbers)

@@ -60,27 +60,23 @@ def below(ids: Ids, share: float, *, seed: int, name: str) -> NDArray[np.bool_]:
     return out
 
 
-def below_at(
-    places: NDArray[np.int64], share: float, *, seed: int, name: str, consecutive: bool = False
-) -> NDArray[np.bool_]:
-    """Which rows are hit, by their places in the input: each with the chance `share`, and more where it is larger.
-
-    `consecutive` says that each place is the one behind the place before it, which would cost more to find out than all else.
-    """
+def below_at(places: range | NDArray[np.int64], share: float, *, seed: int, name: str) -> NDArray[np.bool_]:
+    """Which rows are hit, by their places in the input: each with the chance `share`, and more where it is larger. A range says
+    that each place is the one behind the place before it, which would cost more to find out than all else."""
     if share <= 0 or share >= 1 or not len(places):
         return np.full(len(places), share >= 1, dtype=bool)
     scaled = share * 256
     whole = int(scaled)
     drawn = (
-        _bytes(int(places[0]), len(places), seed=seed, name=name)
-        if consecutive
+        _bytes(places.start, len(places), seed=seed, name=name)
+        if isinstance(places, range)
         else _bytes_at(places, seed=seed, name=name)
     )
     hit: NDArray[np.bool_] = drawn < whole
     if scaled > whole:
         near = np.flatnonzero(drawn == whole)
-        finer = fractions(places[near], seed=seed, name=f"{name}/finer")
-        hit[near] = finer < scaled - whole
+        numbers = near + places.start if isinstance(places, range) else places[near]
+        hit[near] = fractions(numbers, seed=seed, name=f"{name}/finer") < scaled - whole
     return hit
 
 
@@ -101,10 +97,6 @@ def _bytes(first: int, count: int, *, seed: int, name: str) -> NDArray[np.uint8]
     raw = np.random.Philox(key=int(start_of(seed, name)), counter=step).random_raw(words)
     drawn: NDArray[np.uint8] = raw.astype("<u8", copy=False).view(np.uint8)
     return drawn[first - step * _STEP_BYTES :][:count]
-
-
-def ordinals(count: int, *, first: int) -> NDArray[np.int64]:
-    return np.arange(first, first + count, dtype=np.int64)
 
 
 def _fractions(words: Words) -> Fractions:

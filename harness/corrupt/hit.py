@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from harness.corrupt import draw
-from harness.corrupt.column import Column, Columns, Mask, Rows
+from harness.corrupt.column import Column, Columns, Mask, Rows, common
 from harness.corrupt.reference import Reference
 from harness.corrupt.table import Table
 
@@ -39,14 +39,16 @@ class Hit:
 
     def fractions(self, purpose: str) -> draw.Fractions:
         """A draw for each row that is hit, besides the one that hit it."""
-        keys = self.table.keys
-        picked = keys[self.rows] if isinstance(keys, np.ndarray) else [keys[row] for row in self.rows.tolist()]
-        return draw.fractions(picked, seed=self.seed, name=f"{self.name}/{purpose}")
+        return draw.fractions(self.table.keys_of(self.rows), seed=self.seed, name=f"{self.name}/{purpose}")
 
     def at(self, places: Rows) -> tuple[Column, Mask]:
         """The column's values at places counted from the batch's first row, negative ones before it, and which there are."""
         before = self.before.get(self.name)
         known = 0 if before is None else len(before)
         there: Mask = np.asarray(places >= -known)
-        all_values = self.column if before is None or not known else np.concatenate([before, self.column])
-        return all_values[np.where(there, places + known, 0)], there
+        found = self.column[np.maximum(places, 0)]
+        early = np.flatnonzero(there & (places < 0))
+        if before is not None and len(early):
+            found = found.astype(common(found.dtype, before.dtype), copy=False)
+            found[early] = before[places[early] + known]
+        return found, there

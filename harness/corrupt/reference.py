@@ -28,8 +28,12 @@ class Reference:
         kept = {name: _numbers(column) for name, column in columns_of(table).items()}
         return cls({name: _thinned(np.sort(numbers)) for name, numbers in kept.items() if len(numbers)})
 
+    _known: dict[tuple[str, float], float] = field(default_factory=dict, compare=False, repr=False)
+
     def quantile(self, name: str, share: float) -> float:
-        return float(np.quantile(self._of(name), share))
+        if (name, share) not in self._known:  # asked again for every batch; it looks through all numbers
+            self._known[name, share] = float(np.quantile(self._of(name), share))
+        return self._known[name, share]
 
     def rank(self, name: str, column: Column) -> NDArray[np.float64]:
         """The share of the reference that is smaller, ties counted half; missing values and what is no number: NaN."""

@@ -10,19 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from harness.corrupt import draw
 from harness.corrupt.adapters import Tabular, columns_of
-from harness.corrupt.column import ABSENT, Column, Columns, Mask, Rows, changed, widened
+from harness.corrupt.arrival import Moving, arranged
+from harness.corrupt.column import ABSENT, Column, Columns, Mask, Rows, changed, common, widened
 from harness.corrupt.damage.base import CellDamage, RowDamage, TableDamage
 from harness.corrupt.errors import CorruptionError, unknown
 from harness.corrupt.hit import Hit
 from harness.corrupt.mechanism.base import Place
 from harness.corrupt.reference import Reference
 from harness.corrupt.spec import Corruption
-from harness.corrupt.table import Cause, Ordinals, Table, joined
+from harness.corrupt.table import Cause, Table, joined, nobody
 
 
 class Stream:
@@ -45,17 +47,17 @@ class Stream:
                 raise CorruptionError(
                     f"exact: {corruption.name} can't be exact on a stream, which has no whole to count"
                 )
-        self._steps = [_Step(corruption, reference or Reference(), first_ordinal) for corruption in chain]
+        self._steps = [_Step(corruption, reference or Reference(), first_ordinal, whole) for corruption in chain]
         self._next = first_ordinal
 
     def feed(self, columns: Tabular, *, ids: draw.Ids | None = None) -> Table:
         """The rows that are ready by now, with a cause for each corruption. Never changes what it is given."""
         columns = columns_of(columns)
         count = _count(columns, ids)
-        ordinals = draw.ordinals(count, first=self._next)
+        numbers = range(self._next, self._next + count)
         self._next += count
-        ids, placed = _drawn_by(ids, ordinals)
-        table = Table(columns, ids, ordinals, placed=placed, consecutive=True)
+        ids, placed = _drawn_by(ids, numbers)
+        table = Table(columns, ids, numbers, placed=placed)
         for n in range(len(self._steps)):
             table = self._step(n, table)
         return table
@@ -81,10 +83,13 @@ class Stream:
 
 
 class _Step:
-    def __init__(self, corruption: Corruption, reference: Reference, first: int) -> None:
+    """`whole` says that the first batch is the last one too: no row has to wait."""
+
+    def __init__(self, corruption: Corruption, reference: Reference, first: int, whole: bool) -> None:
         self._is = corruption
         self._reference = reference
         self._first = first
+        self._whole = whole
         self._before: dict[str, Column] = {}
         self._late: Table | None = None
         self._due: np.ndarray = np.empty(0)
@@ -119,16 +124,16 @@ class _Step:
         mechanism, seed = self._is.mechanism, self._is.seed
         eligible = mechanism.eligible(place)
         part = mechanism.keys(place)
-        keys = place.table.keys if part is None else part
         if self._is.exact:
+            keys = place.table.keys if part is None else part
             return _exactly(self._is.dose, eligible, draw.fractions(keys, seed=seed, name=drawn_as))
         chances = mechanism.chances(place, self._is.dose)
+        if isinstance(chances, float) and part is None and place.table.ids is None:
+            hit = draw.below_at(place.table.numbers, chances, seed=seed, name=drawn_as)
+            return hit if eligible is None else np.logical_and(hit, eligible, out=hit)
+        keys = place.table.keys if part is None else part
         if not isinstance(chances, float):
-            hit: Mask = draw.fractions(keys, seed=seed, name=drawn_as) < chances
-        elif part is None and place.table.ids is None:
-            hit = draw.below_at(
-                place.table.ordinals, chances, seed=seed, name=drawn_as, consecutive=place.table.consecutive
-            )
+            hit = draw.fractions(keys, seed=seed, name=drawn_as) < chances
         else:
             hit = draw.below(keys, chances, seed=seed, name=drawn_as)
             placed = place.table.placed
@@ -142,33 +147,47 @@ class _Step:
         out: dict[str, Column] = dict(table.columns)
         cells: dict[str, Mask] = {}
         spared = 0
-        shared: Mask | None = None  # drawn once for all columns, where it is the row that is hit
+        shared: tuple[Mask, Rows] | None = None  # drawn once for all columns, where it is the row that is hit
         for name in self._is.columns:
             _there(name, table)
             place = self._place(table, name)
             if damage.per_value or self._is.mechanism.of_cell:
                 hit = self._hit(place, drawn_as=name if damage.per_value else "")
+                out[name], cells[name] = self._one(table, damage, name, hit, np.flatnonzero(hit))
             else:
-                shared = hit = self._hit(place, drawn_as="") if shared is None else shared
-            out[name], cells[name] = self._one(table, damage, name, np.flatnonzero(hit))
+                if shared is None:
+                    hit = self._hit(place, drawn_as="")
+                    shared = hit, np.flatnonzero(hit)
+                out[name], cells[name] = self._one(table, damage, name, shared[0].copy(), shared[1])
             spared += self._is.mechanism.undecided(place)
         self._remember(table, damage.lag)
-        return self._told(table, out, Cause(self._is.name, cells, np.zeros(len(table), bool), _NOTHING, spared))
+        return self._told(table, out, Cause(self._is.name, cells, nobody(len(table)), _NOTHING, spared))
 
-    def _one(self, table: Table, damage: CellDamage, name: str, rows: Rows) -> tuple[Column, Mask]:
+    def _one(self, table: Table, damage: CellDamage, name: str, mask: Mask, rows: Rows) -> tuple[Column, Mask]:
+        """The damaged column; of `mask`, which says who is hit, what really became another value is left."""
         column = table.columns[name]
-        wanted = damage.dtype(column, name=name)
+        wanted = self._wanted(table, damage, name)
         kept = column.copy() if wanted == column.dtype else widened(column, wanted, name=name)
-        mask = np.zeros(len(column), dtype=bool)
-        if len(rows):
-            hit = Hit(name, rows, table, self._before, self._reference, self._is.seed, self._is.columns, self._first)
+        for start in range(0, len(rows), _BLOCK):
+            here = rows[start : start + _BLOCK]
+            hit = Hit(name, here, table, self._before, self._reference, self._is.seed, self._is.columns, self._first)
             after = damage.values(hit).astype(wanted, copy=False)
             different = changed(hit.values, after)
             if not different.all():  # what says the same stays to the bit: a NaN may have a sign
-                rows, after = rows[different], after[different]
-            kept[rows] = after
-            mask[rows] = True
+                mask[here[~different]] = False
+                here, after = here[different], after[different]
+            kept[here] = after
         return kept, mask
+
+    def _wanted(self, table: Table, damage: CellDamage, name: str) -> np.dtype[Any]:
+        """What the column becomes: it must hold what comes from elsewhere, too."""
+        wanted = damage.dtype(table.columns[name], name=name)
+        for other in damage.borrows(name, self._is.columns):
+            _there(other, table)
+            wanted = common(wanted, table.columns[other].dtype)
+        if damage.lag and name in self._before:
+            wanted = common(wanted, self._before[name].dtype)
+        return wanted
 
     def _remember(self, table: Table, lag: int) -> None:
         if not lag:
@@ -189,42 +208,56 @@ class _Step:
             name: changed(table.columns[name], out[name]) if name in table.columns and name in out else hit.copy()
             for name in damage.touches(self._is.columns)
         }
-        return self._told(table, out, Cause(self._is.name, cells, np.zeros(len(table), bool), _NOTHING))
+        return self._told(table, out, Cause(self._is.name, cells, nobody(len(table)), _NOTHING))
 
     def _told(self, table: Table, columns: Columns, cause: Cause) -> Table:
         return replace(table, columns=columns, causes=(*table.causes, cause))
 
     def _rows(self, table: Table, damage: RowDamage) -> Table:
         place = self._place(table, "")
-        hit = np.flatnonzero(self._hit(place, drawn_as=""))
-        places = place.places
-        hit_keys = Hit("", hit, table, {}, self._reference, self._is.seed, (), self._first)
-        arrivals = damage.arrivals(places[hit], hit_keys.fractions("row"))
-        stays = np.setdiff1d(np.arange(len(table)), hit, assume_unique=True)
-        rows = np.concatenate([stays, *([hit] * len(arrivals))])
-        due = np.concatenate([places[stays].astype(np.float64), arrivals.ravel()])
-        moved = due != places[rows]
-        dropped = table.ordinals[hit] if not len(arrivals) else _NOTHING
-        cause = Cause(self._is.name, {}, np.zeros(len(table), bool), dropped, self._is.mechanism.undecided(place))
-        arrived = self._told(table, table.columns, cause).take(rows)
-        own = arrived.causes[-1]
-        arrived = replace(arrived, causes=(*arrived.causes[:-1], replace(own, rows=moved)))
+        is_hit = self._hit(place, drawn_as="")
+        hit = np.flatnonzero(is_hit)
+        given = Hit("", hit, table, {}, self._reference, self._is.seed, (), self._first)
+        draws = given.fractions("row") if damage.drawn else np.zeros(len(hit))
+        arrivals = damage.arrivals(hit + self._first, draws)
+        rows = np.tile(hit, len(arrivals))
+        new = Moving(arrivals.ravel(), rows, arrivals.ravel() != rows + self._first)
+        dropped = table.ordinals_of(hit) if not len(arrivals) else _NOTHING
+        cause = Cause(self._is.name, {}, nobody(len(table)), dropped, self._is.mechanism.undecided(place))
+        arrived = self._told(table, table.columns, cause)
+        end = np.inf if self._whole else self._first + len(table) - 1 + 0.25
+        late, new, arrived = self._waited(arrived, new, end)
+        both = late.then(new)
+        order, at, moved = arranged(is_hit, first=self._first, moving=both)
+        out = arrived.take(order)
+        out.causes[-1].rows[at] = moved
+        return out
+
+    def _waited(self, arrived: Table, new: Moving, end: float) -> tuple[Moving, Moving, Table]:
+        """Of the rows that are late, and of new ones, those that arrive until `end`; the others wait from now on. The table has
+        those that were late behind the batch's own rows."""
+        count, waits = len(arrived), new.due > end
+        late = Moving(np.empty(0), np.empty(0, dtype=np.intp), np.empty(0, dtype=bool))
+        still = arrived.take(new.rows[waits])
+        still.causes[-1].rows[:] = True
+        still = replace(still, causes=tuple(cause.told() for cause in still.causes))
+        due = new.due[waits]
         if self._late is not None and len(self._late):
-            arrived = joined(self._late, arrived)
-            due = np.concatenate([self._due, due])
-        ready = due <= self._first + len(table) - 1 + 0.25
-        order = np.flatnonzero(ready)[np.argsort(due[ready], kind="stable")]
-        waiting = np.flatnonzero(~ready)
-        late = arrived.take(waiting)
-        self._late = replace(late, causes=tuple(cause.told() for cause in late.causes))
-        self._due = due[waiting]
-        return arrived.take(order)
+            ready = np.flatnonzero(self._due <= end)
+            late = Moving(self._due[ready], count + np.arange(len(ready)), self._late.causes[-1].rows[ready])
+            arrived = joined(arrived, self._late.take(ready)) if len(ready) else arrived
+            waiting = np.flatnonzero(self._due > end)
+            still, due = joined(self._late.take(waiting), still), np.concatenate([self._due[waiting], due])
+        self._late, self._due = still, due
+        return late, new.take(~waits), arrived
 
 
+_BLOCK = 32_768
+"""Cells that are damaged at once: what a million need meanwhile would be new memory, which costs more than the work."""
 _NOTHING = np.empty(0, dtype=np.int64)
 
 
-def _drawn_by(ids: draw.Ids | None, ordinals: Ordinals) -> tuple[draw.Ids | None, Mask | None]:
+def _drawn_by(ids: draw.Ids | None, numbers: range) -> tuple[draw.Ids | None, Mask | None]:
     """Rows whose id is missing (or is a list or an object, which is none) are drawn by their place."""
     if ids is None or (isinstance(ids, np.ndarray) and ids.dtype != object):
         return ids, None
@@ -234,7 +267,7 @@ def _drawn_by(ids: draw.Ids | None, ordinals: Ordinals) -> tuple[draw.Ids | None
         return listed, None
     if placed.all():
         return None, None
-    return [int(ordinals[n]) if placed[n] else one for n, one in enumerate(listed)], placed
+    return [numbers[n] if placed[n] else one for n, one in enumerate(listed)], placed
 
 
 def _exactly(dose: float, eligible: Mask | None, fractions: draw.Fractions) -> Mask:

@@ -42,6 +42,10 @@ class CellDamage(Damage):
         """How many rows before the first it wants to see."""
         return 0
 
+    def borrows(self, name: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Other columns whose values come into this one."""
+        return ()
+
     def check_columns(self, names: tuple[str, ...]) -> None:
         """Raises CorruptionError where it can't work on these columns together."""
 
@@ -83,7 +87,7 @@ class NumberDamage(CellDamage):
         if before.dtype.kind in NUMBERS:
             wanted = self.dtype(before, name=hit.name)
             with np.errstate(over="ignore", invalid="ignore"):
-                after = np.asarray(self.change(before.astype(wanted), hit, draws))
+                after = np.asarray(self.change(before.astype(wanted, copy=False), hit, draws))
             return np.where(np.isnan(before), before, after) if before.dtype.kind == "f" and self.drawn else after
         ones = before.copy()
         for n, (value, draw) in enumerate(zip(before.tolist(), draws.tolist(), strict=True)):
@@ -105,6 +109,9 @@ class NumberDamage(CellDamage):
 @dataclass(frozen=True, kw_only=True)
 class RowDamage(Damage):
     """Rows move, come twice, or are gone. A row stands at its own place, its n-th copy at n-th of `arrivals`."""
+
+    drawn: ClassVar[bool] = False
+    """Whether it wants a draw for each row; else they are zeros."""
 
     @abstractmethod
     def arrivals(self, places: NDArray[np.int64], draws: NDArray[np.float64]) -> NDArray[np.float64]:

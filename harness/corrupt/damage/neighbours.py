@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from harness.corrupt.column import Column
-from harness.corrupt.damage.base import CellDamage, DType
+from harness.corrupt.damage.base import CellDamage
 from harness.corrupt.errors import CorruptionError
 from harness.corrupt.hit import Hit
 
@@ -66,11 +66,11 @@ class Swapped(CellDamage):
         if len(names) != 2:
             raise CorruptionError(f"columns: swapped needs exactly two, not {len(names)}: {', '.join(names)}")
 
-    def dtype(self, column: Column, *, name: str) -> DType:
-        return column.dtype
+    def borrows(self, name: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(other for other in names if other != name)
 
     def values(self, hit: Hit) -> Column:
-        other = next(name for name in hit.partners if name != hit.name)
+        (other,) = self.borrows(hit.name, hit.partners)
         return hit.table.columns[other][hit.rows]
 
 

@@ -67,6 +67,7 @@ class Reorder(RowDamage):
     """Overtaken by up to `within` rows, as drawn."""
 
     name: ClassVar[str] = "reorder"
+    drawn: ClassVar[bool] = True
 
     within: int
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from harness.corrupt.column import NUMBERS, Column, is_number, need_text, objects
+from harness.corrupt.column import NUMBERS, Column, is_number, missing, need_text, objects
 from harness.corrupt.damage.base import CellDamage, DType
 from harness.corrupt.errors import CorruptionError
 from harness.corrupt.hit import Hit
@@ -34,7 +34,17 @@ class AsText(CellDamage):
         return OBJECTS
 
     def values(self, hit: Hit) -> Column:
-        return objects([self._one(value) for value in hit.values.tolist()])
+        values = hit.values.tolist()
+        if hit.values.dtype.kind not in NUMBERS or not values:
+            return objects([self._one(value) for value in values])
+        # The text of a list is made at once; that of its numbers one by one takes half as long again.
+        texts = str(values)[1:-1].split(", ")
+        if self.decimal != "." and hit.values.dtype.kind == "f":
+            texts = [text.replace(".", self.decimal) for text in texts]
+        out = objects(texts)
+        for gap in np.flatnonzero(missing(hit.values)).tolist():
+            out[gap] = values[gap]
+        return out
 
     def _one(self, value: object) -> object:
         return str(value).replace(".", self.decimal) if is_number(value) and value == value else value
