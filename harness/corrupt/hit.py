@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,8 +10,12 @@ import numpy as np
 
 from harness.corrupt import draw
 from harness.corrupt.column import Column, Columns, Mask, Rows, common
+from harness.corrupt.errors import CorruptionError
 from harness.corrupt.reference import Reference
 from harness.corrupt.table import Table
+
+WHOLE_LEAST, WHOLE_MOST = -(2**63) + 1, 2**63 - 1
+"""Of 64 bits, without the lowest, which among times is NaT and as a number has no negative."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,20 @@ class Hit:
     def fractions(self, purpose: str) -> draw.Fractions:
         """A draw for each row that is hit, besides the one that hit it."""
         return draw.fractions(self.table.keys_of(self.rows), seed=self.seed, name=f"{self.name}/{purpose}")
+
+    def within(self, numbers: Column, change: Callable[[int], int], *, kind: str) -> None:
+        """Raises CorruptionError where one of `numbers` (whole, one for each row that is hit) becomes one beyond 64 bits, which
+        numpy would wrap around to another without a word. `change` keeps their order, or turns it round."""
+        if not len(numbers) or all(
+            WHOLE_LEAST <= change(end) <= WHOLE_MOST for end in (int(numbers.min()), int(numbers.max()))
+        ):
+            return
+        for row, number in zip(self.rows.tolist(), numbers.tolist(), strict=True):
+            if not WHOLE_LEAST <= change(number) <= WHOLE_MOST:
+                raise CorruptionError(
+                    f"column '{self.name}', row {self.first + row}: {kind} would make {self.column[row]} larger than "
+                    f"{numbers.dtype} can hold; legal are numbers within 64 bits, or a column of objects"
+                )
 
     def at(self, places: Rows) -> tuple[Column, Mask]:
         """The column's values at places counted from the batch's first row, negative ones before it, and which there are."""

@@ -86,6 +86,8 @@ class NumberDamage(CellDamage):
         draws = hit.fractions(self.name) if self.drawn else np.zeros(1 if before.dtype.kind in NUMBERS else len(before))
         if before.dtype.kind in NUMBERS:
             wanted = self.dtype(before, name=hit.name)
+            if wanted.kind == "i":
+                hit.within(before, lambda number: int(self.change(number, hit, 0.0)), kind=self.name)
             with np.errstate(over="ignore", invalid="ignore"):
                 after = np.asarray(self.change(before.astype(wanted, copy=False), hit, draws))
             return np.where(np.isnan(before), before, after) if before.dtype.kind == "f" and self.drawn else after

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from harness.corrupt.column import Column
 from harness.corrupt.damage.base import NumberDamage
 from harness.corrupt.errors import CorruptionError
-from harness.corrupt.hit import Hit
+from harness.corrupt.hit import WHOLE_MOST, Hit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,8 @@ class Round(NumberDamage):
     decimals: int = 0
 
     def change(self, value: Any, hit: Hit, draw: Any) -> Any:
+        if isinstance(value, np.ndarray) and value.dtype.kind == "i":
+            return _rounded(value, 10 ** max(0, -self.decimals))
         return round(value, self.decimals) if isinstance(value, int) else np.round(value, self.decimals)
 
 
@@ -110,6 +113,14 @@ class Outlier(NumberDamage):
         away = self.far * ((high - low) or abs(middle) or 1.0)
         # Between half as far and half again, so that outliers don't all say the same.
         return middle + np.where(np.asarray(draw) < 0.5, -away, away) * (0.5 + np.mod(np.asarray(draw) * 2, 1.0))
+
+
+def _rounded(numbers: Column, unit: int) -> Column:
+    """To whole units, halves to the even one. numpy's own goes by floats, which are wrong above 2 to the power of 53."""
+    if unit == 1 or unit > WHOLE_MOST:
+        return numbers if unit == 1 else np.zeros_like(numbers)
+    units, rest = np.divmod(numbers, unit)
+    return np.asarray((units + ((rest > unit // 2) | ((rest == unit // 2) & (units % 2 == 1)))) * unit)
 
 
 def _whole(value: Any) -> bool:

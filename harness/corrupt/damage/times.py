@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,12 @@ from harness.corrupt.column import NUMBERS, Column, is_number, objects
 from harness.corrupt.damage.base import CellDamage, DType
 from harness.corrupt.errors import CorruptionError
 from harness.corrupt.hit import Hit
+
+_NANOSECONDS: dict[str, Fraction] = {
+    **{unit: Fraction(10**power) for unit, power in (("ns", 0), ("us", 3), ("ms", 6), ("s", 9))},
+    **{unit: Fraction(1, 10**power) for unit, power in (("ps", 3), ("fs", 6), ("as", 9))},
+    **{unit: Fraction(seconds * 10**9) for unit, seconds in (("m", 60), ("h", 3600), ("D", 86_400), ("W", 604_800))},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +48,26 @@ class _Shifted(CellDamage):
         before = hit.values
         wanted = self.dtype(before, name=hit.name)
         if before.dtype.kind == "M":
-            shift = np.timedelta64(round(self.seconds * 1e9), "ns")
-            return np.asarray((before.astype("datetime64[ns]") + shift).astype(wanted))
+            return self._moved(hit, before.astype(wanted))
         if before.dtype.kind in NUMBERS:
+            if wanted.kind == "i":
+                hit.within(before, lambda number: number + int(self.seconds), kind=self.name)
             return np.asarray(before.astype(wanted) + wanted.type(self.seconds))
         return objects([self._one(value) for value in before.tolist()])
+
+    def _moved(self, hit: Hit, moments: Column) -> Column:
+        """In their own unit: counted in nanoseconds, the year 9999 would be in 1816."""
+        unit, step = np.datetime_data(moments.dtype)
+        if unit in ("Y", "M"):  # these are of no one length, and such columns go by days
+            days: Column = moments.astype("datetime64[D]") + np.timedelta64(int(self.seconds // 86_400), "D")
+            return days.astype(moments.dtype)
+        nanoseconds = _NANOSECONDS[unit] * step
+        shift = int(Fraction(round(self.seconds * 1e9)) // nanoseconds)
+        known = moments[~np.isnat(moments)]
+        there = replace(hit, rows=hit.rows[~np.isnat(moments)])
+        there.within(known.view(np.int64), lambda moment: moment + shift, kind=self.name)
+        moved: Column = moments + np.array(shift * step).astype(f"timedelta64[{unit}]")
+        return moved
 
     def _one(self, value: object) -> object:
         if is_number(value):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness import corrupt
 from harness.errors import Exit
@@ -34,6 +36,98 @@ def test_a_number_that_its_new_type_cannot_hold_is_refused_not_changed(value: in
         corrupt.damage({"n": column}, chain)
     kept = corrupt.damage({"n": column.astype(object)}, chain).columns["n"]
     assert kept.tolist() == [1, 2, value]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "step"),
+    [
+        (2**62, np.int64, {"type": "scale", "factor": 100}),
+        (-(2**62), np.int64, {"type": "scale", "factor": 4}),
+        (2**62, np.uint64, {"type": "scale", "factor": -4}),
+        (2**63 - 1, np.int64, {"type": "offset", "by": 1}),
+        (-(2**63), np.int64, {"type": "sign"}),
+        (2**63 - 1, np.int64, {"type": "round", "decimals": -3}),
+        (2**63 - 10, np.int64, {"type": "future", "seconds_ahead": 11}),
+    ],
+)
+def test_a_whole_number_never_wraps_around_to_another(value: int, kind: type, step: dict) -> None:
+    column = np.array([1, 2, 3, value], dtype=kind)
+    chain = corrupt.parse({**step, "columns": "n"})
+    told = rf"column 'n', row 3: {step['type']} would make {value} larger than int64 can hold"
+    with pytest.raises(corrupt.CorruptionError, match=told.replace("int64", "u?int64")):
+        corrupt.damage({"n": column}, chain)
+    stream = corrupt.Stream((chain,))
+    stream.feed({"n": column[:2]})
+    with pytest.raises(corrupt.CorruptionError, match="row 3"):
+        stream.feed({"n": column[2:]})
+    exact = corrupt.damage({"n": column.astype(object)}, chain).columns["n"].tolist()
+    assert abs(exact[3]) >= 2**63
+    unhit = corrupt.parse({**step, "columns": "n", "mechanism": {"kind": "window", "since": 0, "until": 3}})
+    assert corrupt.damage({"n": column}, unhit).columns["n"][3] == value
+
+
+@given(
+    values=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=6),
+    step=st.sampled_from(
+        [
+            {"type": "scale", "factor": 3},
+            {"type": "scale", "factor": -2},
+            {"type": "offset", "by": -7},
+            {"type": "sign"},
+            {"type": "round", "decimals": -2},
+            {"type": "round", "decimals": -19},
+            {"type": "round", "decimals": 1},
+            {"type": "clip", "least": -5, "most": 2**40},
+        ]
+    ),
+)
+def test_whole_numbers_are_exact_or_refused(values: list[int], step: dict) -> None:
+    chain = corrupt.parse({**step, "columns": "n"})
+    exact = corrupt.damage({"n": np.array(values, dtype=object)}, chain).columns["n"].tolist()
+    try:
+        found = corrupt.damage({"n": np.array(values, dtype=np.int64)}, chain).columns["n"].tolist()
+    except corrupt.CorruptionError:
+        assert max(map(abs, exact)) >= 2**63
+    else:
+        assert found == exact
+
+
+@pytest.mark.parametrize("unit", ["D", "h", "s", "ms", "us"])
+def test_times_far_from_now_move_by_as_much_as_all_others(unit: str) -> None:
+    column = np.array(["9999-12-30", "0001-01-01", "NaT", "2026-01-01"], dtype=f"datetime64[{unit}]")
+    damaged = corrupt.damage({"t": column}, corrupt.parse({"type": "time-zone", "hours": -24, "columns": "t"}))
+    assert damaged.columns["t"].astype(str).tolist()[2] == "NaT"
+    assert [str(day)[:10] for day in damaged.columns["t"]][::3] == ["9999-12-29", "2025-12-31"]
+    assert damaged.columns["t"].dtype == column.dtype
+
+
+def test_a_time_that_its_unit_cannot_hold_is_refused() -> None:
+    column = np.array(["2026-01-01", "2262-04-11T23:00"], dtype="datetime64[ns]")
+    with pytest.raises(corrupt.CorruptionError, match="column 't', row 1: time-zone would make 2262-04-11"):
+        corrupt.damage({"t": column}, corrupt.parse({"type": "time-zone", "hours": 2, "columns": "t"}))
+
+
+def test_swapped_columns_hold_what_comes_into_them() -> None:
+    step = corrupt.parse({"type": "swapped", "columns": ["a", "b"]})
+    numbers = corrupt.damage({"a": np.array([1.5, 2.5]), "b": np.array([3, 4])}, step)
+    assert (numbers.columns["a"].tolist(), numbers.columns["b"].tolist()) == ([3, 4], [1.5, 2.5])
+    texts = corrupt.damage({"a": np.array(["x", "y"]), "b": np.array(["long one", "z"])}, step)
+    assert texts.columns["a"].tolist() == ["long one", "z"]
+    mixed = corrupt.damage({"a": np.array(["x"]), "b": np.array([None], dtype=object)}, step)
+    assert (mixed.columns["a"].tolist(), mixed.columns["b"].tolist()) == ([None], ["x"])
+
+
+def test_text_of_an_earlier_batch_is_not_cut_to_the_width_of_this_one() -> None:
+    stream = corrupt.Stream((corrupt.parse({"type": "misjoined", "columns": "t"}),))
+    stream.feed({"t": np.array(["short", "rather long"])})
+    assert stream.feed({"t": np.array(["a", "b"])}).columns["t"].tolist() == ["rather long", "a"]
+
+
+def test_masks_of_two_columns_are_not_one_array() -> None:
+    table = {"a": np.ones(9), "b": np.ones(9)}
+    damaged = corrupt.damage(table, corrupt.parse({"type": "scale", "factor": 2, "columns": ["a", "b"], "dose": 0.5}))
+    damaged.masks["a"][:] = False
+    assert damaged.masks["b"].any()
 
 
 def test_numbers_at_the_edge_are_not_refused() -> None:
