@@ -1,7 +1,8 @@
 """CSV with a header row. Python's csv reads it; a row that nothing happened to is written as the text that it was.
 
 A cell that looks like a number as JSON writes them is one (007 isn't), `true` and `false` are what they say, an empty cell is
-a missing value, all else is text. Empty lines are no rows, and are left out.
+a missing value, all else is text. Empty lines are no rows, and are left out. Cells are parted by commas, or, where the header
+has none outside quotes, by what it has of semicolons and tabs; the output is parted in the same way.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +40,10 @@ class CsvReader:
     def __init__(self, path: Path, *, pass_broken: bool) -> None:
         self._path = path
         self.lines = LinesIn(path)
-        self._raw = iter(self.lines)
+        raw = iter(self.lines)
+        first = list(islice(raw, 1))
+        self.separator = _separator(first[0]) if first else ","
+        self._raw = chain(first, raw)
         self._pass_broken = pass_broken
         self._line = 0
         self._open: list[str] = []  # lines of the row that is being read
@@ -80,7 +85,7 @@ class CsvReader:
             yield line
 
     def _read(self) -> Iterator[Row]:
-        reader = csv.reader(self._texts(), strict=True)
+        reader = csv.reader(self._texts(), strict=True, delimiter=self.separator)
         while True:
             began = self._line + 1
             try:
@@ -94,7 +99,7 @@ class CsvReader:
                 self._line -= len(rest)
                 self._open.clear()
                 yield Row(first, None)
-                reader = csv.reader(self._texts(), strict=True)
+                reader = csv.reader(self._texts(), strict=True, delimiter=self.separator)
                 continue
             text = self._open[0] if len(self._open) == 1 else "".join(self._open)
             self._open.clear()
@@ -141,6 +146,8 @@ class CsvWriter:
         self._file = LinesOut(path, reader.lines)
         self._reader = reader
         self._names: tuple[str, ...] | None = None
+        # It quotes only what its own line end has.
+        self._csv: Any = csv.writer(_Given(), lineterminator="\r\n", delimiter=reader.separator)
         self._end = "\r\n" if reader.header.text.endswith("\r\n") else "\n"
 
     def write(self, out: Out) -> None:
@@ -192,7 +199,7 @@ class CsvWriter:
         return texts
 
     def _line(self, cells: list[str]) -> str:
-        line: str = _writer.writerow(cells)
+        line: str = self._csv.writerow(cells)
         return line[:-2] + self._end
 
     def close(self) -> None:
@@ -206,7 +213,9 @@ class _Given:
         return line
 
 
-_writer: Any = csv.writer(_Given(), lineterminator="\r\n")  # it quotes only what its own line end has
+def _separator(header: bytes) -> str:
+    unquoted = b"".join(header.split(b'"')[::2])
+    return next((mark.decode() for mark in (b",", b";", b"\t") if mark in unquoted), ",")
 
 
 def _words(error: csv.Error) -> str:

@@ -162,6 +162,21 @@ def test_a_header_behind_a_mark_may_be_quoted(corrupt: Typed) -> None:
     assert corrupt.read() == '\ufeff"amount","b"\n100,2\n'.encode()
 
 
+@pytest.mark.parametrize(
+    ("text", "damaged"),
+    [
+        ('id;"a,b";note\r\n1;2;"x; y"\r\n2;"";z\r\n', 'id;"a,b";note\r\n1;200;"x; y"\r\n2;"";z\r\n'),
+        ('id\t"a,b"\n1\t2\n2\t12,5\n', 'id\t"a,b"\n1\t200\n2\t12,5\n'),
+        ('id;"a,b"\n1;2\n', 'id;"a,b"\n1;200\n'),
+        ('id,"a,b",c;d\n1,2,x;y\n', 'id,"a,b",c;d\n1,200,x;y\n'),
+    ],
+)
+def test_cells_are_parted_as_the_header_says(corrupt: Typed, text: str, damaged: str) -> None:
+    corrupt.write("in.csv", text)
+    assert corrupt(spec='{type: scale, factor: 100, columns: ["a,b"]}') == 0
+    assert corrupt.read().decode() == damaged
+
+
 def test_line_breaks_within_quotes(corrupt: Typed) -> None:
     corrupt.write("in.csv", 'amount,note\n1,"a\nb"\n2,"c ""d"""\n3,e\n')
     assert corrupt(spec="{type: scale, factor: 10, columns: [amount], mechanism: {kind: itself, least: 2}}") == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import corrupt
@@ -66,6 +66,7 @@ def test_a_whole_number_never_wraps_around_to_another(value: int, kind: type, st
     assert corrupt.damage({"n": column}, unhit).columns["n"][3] == value
 
 
+@settings(deadline=None)
 @given(
     values=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=6),
     step=st.sampled_from(

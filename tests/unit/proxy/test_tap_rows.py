@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import corrupt
@@ -67,6 +67,7 @@ SPECS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     form=st.sampled_from(list(TYPES)),
     spec=SPECS,
@@ -85,7 +86,12 @@ def test_batch_by_batch_as_the_library_on_the_whole(
     rows = [{"id": ids[n], "amount": int(amounts[n])} for n in range(count)]
 
     tapped, log = made(
-        stream="upstream", record="$.rows" if form == "json" else "$", id=named, format=form, corrupt=spec
+        stream="upstream",
+        record="$.rows" if form == "json" else "$",
+        id=named,
+        format=form,
+        corrupt=spec,
+        within_ms=60_000,
     )
     out: list[dict[str, Any]] = []
     for start, size in zip(np.cumsum([0, *cuts]), cuts, strict=False):
