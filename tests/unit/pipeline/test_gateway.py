@@ -296,6 +296,31 @@ def test_rescoring_corrects_what_a_bad_version_decided(stage: Stage) -> None:
     assert stage.gateway.post("/ops/rescore", {"client_id": clients[0]})["rows"] == clients.count(clients[0])
 
 
+def test_what_a_bad_deployment_sends_is_what_is_scored_logged_and_published(stage: Stage) -> None:
+    sent = payment(0, amount=50.0)
+    stage.gateway.patch(amount_transform="raw", swap_inputs="night,foreign")
+    stage.decide(sent)
+    whole = dict(zip(schema.FEATURES, schema.vector(sent, {}), strict=True))
+    bad = {**whole, "amount_log": pytest.approx(50.0), "night": whole["foreign"], "foreign": whole["night"]}
+    logged = stage.gateway.records("/decisions")[0]
+    assert {name: logged[name] for name in schema.FEATURES} == bad
+    asked = next(body for name, body in stage.behind.asked if name.startswith("serving"))
+    assert asked["inputs"][0]["data"] == list(bad.values())
+    until(lambda: stage.published() and stage.published()[0]["features"] == list(bad.values()), "it is published so")
+    stage.gateway.post("/ops/rescore")
+    stage.gateway.patch(amount_transform="log", swap_inputs="")
+    stage.gateway.post("/ops/rescore")
+    again = stage.gateway.records("/rescored")
+    assert [{name: record[name] for name in schema.FEATURES} for record in again] == [bad, whole]
+    assert [record["feature_status"] for record in again] == ["fresh", "fresh"]
+
+
+def test_a_decision_without_features_logs_none(stage: Stage) -> None:
+    stage.behind.fails = {"features"}
+    stage.decide(payment(0))
+    assert not set(schema.FEATURES) & set(stage.gateway.records("/decisions")[0])
+
+
 def test_rescoring_takes_the_rows_that_are_stored_now(stage: Stage) -> None:
     stage.behind.score = -1.0
     stage.decide(payment(0, amount=9000.0))

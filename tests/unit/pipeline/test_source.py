@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import load, schema, source
-from tests.unit.pipeline.roles import Role, gone, serving, until
+from pipeline.source import GIVEN
+from pipeline.world import World
+from tests.unit.pipeline.roles import SEED, Role, gone, serving, until
 
 
 @pytest.fixture
@@ -41,6 +43,14 @@ def test_looking_is_not_handing_out(role: Role) -> None:
         del row["event_time"]
     assert looked == handed
     assert ids(role.records("/truth")) == ids(handed)
+
+
+def test_truth_tells_the_features_that_the_world_alone_decides(role: Role) -> None:
+    role.get("/next?count=3")
+    known = World(int(SEED)).history(3, first=0).features.tolist()
+    for record, features in zip(role.records("/truth"), known, strict=True):
+        right = dict(zip(schema.FEATURES, features, strict=True))
+        assert {name: record[name] for name in GIVEN} == {name: right[name] for name in GIVEN}
 
 
 def test_truth_is_told_at_once_and_labels_late(role: Role) -> None:

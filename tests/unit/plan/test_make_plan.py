@@ -235,6 +235,14 @@ def test_every_wrong_argument_is_told_with_what_is_legal() -> None:
     assert [line[: len(begin)] for line, begin in zip(told, begins, strict=True)] == begins
 
 
+def test_a_reading_may_be_left_out_where_the_fault_can_do_without() -> None:
+    fault = {"fault": "config.skew", "service": "gateway", "key": "x", "value": 1, "field": "amount"}
+    planned = plan(scenario(fault)).faults[0]
+    assert (planned.arguments["repaid"], planned.arguments["received"]) == (None, "decisions")
+    told = refusal(UsageError, scenario({**fault, "repaid": "rescord"}))
+    assert "repaid: unknown reading 'rescord'" in told[0]
+
+
 def test_a_reading_that_a_witness_needs_must_be_declared() -> None:
     spec = SPEC.model_copy(update={"readings": {}})
     fault = {"fault": "data.null", "link": "merchants", "column": "amount"}

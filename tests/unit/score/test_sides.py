@@ -77,6 +77,8 @@ def skewed(*rescored: tuple[str, float]) -> Scorecard:
     truth = PlannedReading("truth", id="id", time="t")
     made = plan(faults=(fault(damage=damage),), readings=(*plan().readings, truth))
     story = bad_model(made, rescores=False)
+    story.records(2.0, "decisions", {"id": "before", "size": 20.0})
+    story.records(2.0, "truth", {"id": "before", "label": 0, "size": 3.0})
     story.records(5.0, "truth", *({"id": name, "label": 0, "size": 3.0} for name in "abc"))
     story.records(
         5.1, "decisions", {"id": "a", "size": 3.05}, {"id": "b", "size": 20.0}, {"id": "c"}, {"id": "d", "size": 9}
