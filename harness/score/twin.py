@@ -30,6 +30,8 @@ UNLIKELY = 0.025
 RESCORED = "rescored"
 LINEAGE, STATUS = "lineage", "status"
 UNDAMAGED_LEAST = 30
+QUIET_LEAST = 0.95
+"""Where fewer of the undamaged ones agree, they are no measure: a response that makes all decisions wrong would pass for one."""
 
 
 class Repair(StrEnum):
@@ -144,6 +146,11 @@ def _judged(hit: Agreement, rest: Agreement, chance: float | None, *, told: bool
         return Repair.UNDECIDED, f"only {rest.decided} undamaged requests tell how often runs agree by themselves"
     if chance < UNLIKELY:
         return Repair.NOT_REPAIRED, "damaged requests agree with the twin more seldom than undamaged ones"
+    if rest.high is not None and rest.high < QUIET_LEAST:
+        return (
+            Repair.UNDECIDED,
+            "undamaged requests don't agree either: something else than the damage changed decisions",
+        )
     return Repair.REPAIRED, "damaged requests agree with the twin as often as undamaged ones"
 
 

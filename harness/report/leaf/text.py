@@ -96,7 +96,7 @@ def measured(told: Shown, card: Scorecard, *, others: Sequence[Scorecard] = (), 
     if not told.seeing:
         lines.append("| none | | | |")
     lines += ["", "Blind to it:", "", *(_blind(told) or ["- none"]), ""]
-    if floor is not None:
+    if floor is not None or any(fault.damage is not None and fault.damage.by_mask for fault in scene.plan.faults):
         lines += ["## How little of it is seen", "", _floor(floor, scene.plan.scenario), ""]
     lines += ["## How it ended", "", *_ended([card, *others])]
     return "\n".join(lines) + "\n"
@@ -160,7 +160,9 @@ def _moved(told: Shown) -> list[str]:
     return lines
 
 
-def _floor(floor: Floor, scenario: str) -> str:
+def _floor(floor: Floor | None, scenario: str) -> str:
+    if floor is None:
+        return f"`drill dose {scenario}` finds the smallest share of damaged rows that is seen in time."
     if floor.dose is None:
         return f"At no dose is it seen in time: `drill dose {scenario}`."
     ends = [percent(end) if end is not None else "?" for end in (floor.low, floor.high)]

@@ -93,6 +93,11 @@ def test_damaged_ones_may_disagree_as_often_as_others_do() -> None:
     assert twin(run(4, noisy=noisy), run(6, arm=Arm.CONTROL)).repair is Repair.REPAIRED
 
 
+def test_a_response_that_makes_all_decisions_wrong_is_no_repair() -> None:
+    found = twin(run(4, wrong=range(SENT)), run(6, arm=Arm.CONTROL))
+    assert (found.repair, found.damaged.agree, found.undamaged.agree) == (Repair.UNDECIDED, 0, 0)
+
+
 def test_a_repair_that_left_out_a_quarter_is_none() -> None:
     found = twin(run(4, wrong=DAMAGED, rescored=dict.fromkeys(DAMAGED[:30], "approve")), run(6, arm=Arm.CONTROL))
     assert (found.repair, found.damaged.agree) == (Repair.NOT_REPAIRED, 30)
