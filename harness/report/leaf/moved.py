@@ -151,8 +151,9 @@ def _rate(reading: Reading, *, before: Stretch, during: Stretch) -> Change | Non
     points = tuple(Point(t_ns, 1, False) for t_ns in reading.read_ns)
     was, now = _within(points, before), _within(points, during)
     rates = [per_second(was, before), per_second(now, during)]
-    if abs(rates[0] - rates[1]) < RATE_LEAST:
-        return None
+    begun = bool(was) and min(reading.read_ns) >= before.from_ns + NS // 2
+    if abs(rates[0] - rates[1]) < RATE_LEAST or (begun and rates[1] > rates[0]):
+        return None  # a feed that began in the middle of the time before, as labels do, only seems to grow
     spans = [max(stretch.to_ns - stretch.from_ns, 1) / NS for stretch in (before, during)]
     error = math.hypot(*(math.sqrt(len(part)) / span for part, span in zip((was, now), spans, strict=True)))
     far = (abs(rates[0] - rates[1]) - ERRORS * error) / max(rates)
