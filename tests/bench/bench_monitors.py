@@ -34,7 +34,6 @@ SEEN_ROWS = 1_000
 DOSES = (1.0, 0.1, 0.02)
 CUSTOMER = ["customer_amount_mean", "customer_country", "customer_device", "customer_account_days"]
 ONE_CLIENT = {"kind": "where", "column": "client_id", "equals": "client-f"}
-SMALL = {"kind": "where", "column": "amount", "most": 10}
 B = {"kind": "where", "column": "client_id", "equals": "client-b"}
 
 FAULTS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
@@ -71,8 +70,8 @@ FAULTS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("F7", "a minute in the future", {"type": "future", "seconds_ahead": 60, "columns": ["event_time"]}),
     ("F7", "an hour's time zone off", {"type": "time-zone", "hours": -1, "columns": ["event_time"]}),
     ("X1", "wave of micro-payments", {"regime": "shifted"}),
-    ("X3", "small payments change sides", {"type": "flip", "columns": ["label"], "mechanism": SMALL}),
-    ("X5", "amounts of client-b x 3", {"type": "scale", "factor": 3, "columns": ["amount"], "mechanism": B}),
+    ("X3", "other labels on the same inputs", {"regime": "concept"}),
+    ("X5", "wave of micro-payments at client-b", {"regime": "segment"}),
     ("X6", "the season's sales, harmless", {"regime": "season"}),
 )
 

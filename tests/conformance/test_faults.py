@@ -120,7 +120,11 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
     "job.fail": [{"service": "features"}],
     "alert.misroute": [{"service": "gateway"}],
     "metric.rename": [{"service": "gateway", "metric": "latency_p95", "to": "latency_p95_seconds"}],
-    "source.shift": [{"regime": "shifted"}],
+    "source.shift": [
+        {"regime": "shifted"},
+        {"regime": "shifted", "segment_field": "client_id", "segment": "client-a"},
+    ],
+    "source.concept": [{"regime": "concept"}],
 }
 OTHERS: dict[PointKind, Json] = {
     PointKind.ALIAS: "0",

@@ -281,11 +281,19 @@ class StubTarget:
     def _transact(self) -> None:
         if self._processes["source"].died_ns is not None or self._processes["gateway"].died_ns is not None:
             return
-        shifted = self._at(PointKind.CONFIG, "source/regime") == "shifted"
+        regime = self._at(PointKind.CONFIG, "source/regime")
+        shifted = regime == "shifted"
         by = 1.2 * self._at(PointKind.CONFIG, "source/magnitude") if shifted else 0.0
         amount = round(math.exp(3.5 + 0.9 * self._draw("amount", self._steps) - by), 2)
         client = "client-a" if fraction(self.seed, "client", self._steps) < 0.95 else "client-b"
-        sent = {"id": f"t-{self._steps}", "amount": amount, "client_id": client, "label": 0, "t": self.time.ns / 1e9}
+        label = int(amount > 60.0 or (regime == "concept" and amount < 20.0))
+        sent = {
+            "id": f"t-{self._steps}",
+            "amount": amount,
+            "client_id": client,
+            "label": label,
+            "t": self.time.ns / 1e9,
+        }
         self._records["truth"].append(sent)
         self._refuse()
         version = self._at(PointKind.ALIAS, "risk/champion")

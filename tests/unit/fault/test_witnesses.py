@@ -17,6 +17,7 @@ from harness.contract.undo import Json, Point, PointKind
 from harness.contract.words import Action, Effect
 from harness.errors import EnvironmentProblem, UsageError
 from harness.fault import sampled
+from harness.fault.concept import CHI_SQUARED, CONCEPT, dependence
 from harness.fault.config import SET
 from harness.fault.data import NULL, SCALE
 from harness.fault.deploy import RUSH
@@ -235,6 +236,44 @@ def test_a_source_that_sends_nothing_any_more_is_unknown(target: StubTarget) -> 
     assert watching.look(after_s=3.5).effect is Effect.UNKNOWN
 
 
+def test_a_shift_of_one_segment_is_seen_among_its_own_records_only(target: StubTarget) -> None:
+    theirs = Watching(SHIFT, {"regime": "shifted", "segment_field": "client_id", "segment": "client-a"}, target)
+    nobodys = Watching(SHIFT, {"regime": "shifted", "segment_field": "client_id", "segment": "client-z"}, target)
+    assert theirs.look(after_s=8.0).effect is Effect.ABSENT
+    theirs.inject()
+    assert theirs.look(after_s=4.0).effect is Effect.PRESENT
+    assert nobodys.look(after_s=8.0).effect is Effect.UNKNOWN
+
+
+def test_other_truths_on_the_same_inputs_are_a_concept_and_other_inputs_are_none(target: StubTarget) -> None:
+    watching = Watching(CONCEPT, {"regime": "concept"}, target)
+    shift = Watching(SHIFT, {"regime": "shifted"}, target)
+    assert watching.look(after_s=2.0).effect is Effect.UNKNOWN
+    assert watching.look(after_s=8.0).effect is Effect.ABSENT
+    shift.look()
+    watching.inject()
+    assert watching.look(after_s=4.0).effect is Effect.PRESENT
+    assert shift.look().effect is Effect.ABSENT
+    target.operate(Point(PointKind.CONFIG, "source/regime"), "shifted")
+    assert watching.look(after_s=6.0).effect is Effect.ABSENT
+    assert shift.look().effect is Effect.PRESENT
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_dependence_is_chi_squared_where_nothing_has_changed(seed: int) -> None:
+    random = np.random.default_rng(seed)
+
+    def sample(n: int, *, by: float = 0.0) -> list[tuple[float, bool]]:
+        values = random.normal(by, 1.0, n)
+        return [(value, bool(random.random() < (0.7 if value > 0.84 else 0.1))) for value in values]
+
+    looks = [dependence(sample(250), sample(150)) for _ in range(100)]
+    assert max(looks) < CHI_SQUARED
+    assert 3.0 < float(np.mean(looks)) < 7.0  # five degrees of freedom
+    turned = [(value, positive is not (value < -0.5)) for value, positive in sample(150)]
+    assert dependence(sample(250), turned) > CHI_SQUARED
+
+
 # --- data -------------------------------------------------------------------------------------------------------------
 
 
@@ -429,6 +468,7 @@ def test_one_replica_that_does_not_answer_leaves_it_open_whether_the_version_is_
         (WITHHOLD, {"service": "features", "share": 1.0}, "see process.pause"),
         (LIMIT, {"service": "features", "limit": 1000}, "legal: from 1MiB"),
         (SHIFT, {"regime": "shifted", "magnitude": 0}, "magnitude: 0 shifts nothing"),
+        (SHIFT, {"regime": "shifted", "segment": "client-a"}, "segment: needs `segment_field` beside it"),
         (SHIFT, {"regime": "shifted", "service": "sauce"}, "legal: features, gateway, serving-a, serving-b, source"),
     ],
 )

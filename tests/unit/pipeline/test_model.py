@@ -114,6 +114,26 @@ def test_two_hundred_recent_rows_teach_the_shift_and_the_candidate_beats_the_cha
     assert measure(made.candidate.scores(clean.rows), clean.labels).accuracy > 0.93
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_old_rows_that_contradict_must_count_for_less(seed: int) -> None:
+    world = World(seed)
+    base, clean = baseline(world), control(world)
+    champion = train(base.rows, base.labels, seed=seed)
+    live = world.history(2400, first=0, regime="concept")
+    recent, later = Labelled(live.features[:400], live.labels[:400]), (live.features[400:], live.labels[400:])
+    quality = {
+        weight: measure(
+            compare(champion, base=base, recent=recent, clean=clean, seed=seed, history_weight=weight).candidate.scores(
+                later[0]
+            ),
+            later[1],
+        ).accuracy
+        for weight in (1.0, 0.05)
+    }
+    assert measure(champion.scores(later[0]), later[1]).accuracy < 0.78
+    assert quality[1.0] < 0.85 < 0.89 < quality[0.05]
+
+
 def test_without_recent_rows_clean_history_decides_and_an_equal_candidate_is_not_better() -> None:
     world = World(7)
     base, clean = baseline(world), control(world)

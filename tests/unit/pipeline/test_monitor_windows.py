@@ -209,6 +209,20 @@ def test_quality_falls_with_wrong_decisions_and_by_segment():
     assert quality.segments() == {}
 
 
+def test_quality_counts_what_was_labelled_since_it_is_low():
+    quality = QualityWindow([True] * QUALITY_ROWS)
+    wrong = [i % 4 == 0 for i in range(200)]
+    for i, is_wrong in enumerate(wrong):
+        quality.decided(decided(str(i), "decline" if is_wrong else "approve"))
+        quality.labelled({"id": str(i), "label": 0})
+    first_low = 4 * 12 + 1  # the thirteenth wrong one makes 137 of 150
+    assert quality.answer()["labelled_low"] == len(wrong) - first_low + 1
+    for i in range(200, 400):
+        quality.decided(decided(str(i), "approve"))
+        quality.labelled({"id": str(i), "label": 0})
+    assert quality.answer()["labelled_low"] == 0
+
+
 def test_the_clean_history_that_fills_quality_was_decided_well(reference: Reference):
     assert QualityWindow(reference.fill_right).overall > 0.97
 

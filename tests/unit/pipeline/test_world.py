@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline import model, schema
-from pipeline.world import CLIENT_SHARES, FRAUD_SHARE, REGIMES, History, World
+from pipeline.world import CLIENT_SHARES, FRAUD_SHARE, REGIMES, SEGMENT_CLIENT, History, World
 
 SEEDS = (0, 7, 123)
 CHAMPION_ROWS, JUDGED_ROWS = 4000, 6000
@@ -47,7 +47,7 @@ def test_epoch_and_time_are_the_callers() -> None:
 
 
 def test_unknown_regime_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown regime 'sale'; known: baseline, shifted, season"):
+    with pytest.raises(ValueError, match="unknown regime 'sale'; known: baseline, shifted, season, segment, concept"):
         World(3).transactions(0, 1, regime="sale")
 
 
@@ -114,6 +114,26 @@ def test_shift_breaks_the_champion_and_recent_labels_mend_it(world: World, champ
 def test_shift_keeps_the_truth_about_a_payment(world: World) -> None:
     """A covariate shift of no magnitude is the baseline, labels included."""
     assert (world.labels(0, 500, regime="shifted", magnitude=0.0) == world.labels(0, 500)).all()
+
+
+def test_the_wave_of_one_client_leaves_all_others_as_they_are(world: World, champion: model.Model) -> None:
+    before, after = world.history(JUDGED_ROWS, first=0), world.history(JUDGED_ROWS, first=0, regime="segment")
+    theirs = after.columns["client_id"] == SEGMENT_CLIENT
+    assert 0.2 < theirs.mean() < 0.28
+    np.testing.assert_array_equal(before.features[~theirs], after.features[~theirs])
+    np.testing.assert_array_equal(before.labels[~theirs], after.labels[~theirs])
+    assert model.measure(champion.scores(after.features[theirs]), after.labels[theirs]).accuracy < 0.1
+    assert 0.72 < right(champion, after) < 0.8
+
+
+def test_concept_changes_what_inputs_mean_and_no_bit_of_them(world: World, champion: model.Model) -> None:
+    before, after = world.history(JUDGED_ROWS, first=0), world.history(JUDGED_ROWS, first=0, regime="concept")
+    np.testing.assert_array_equal(before.features, after.features)
+    for name, values in before.columns.items():
+        np.testing.assert_array_equal(values, after.columns[name])
+    assert 0.2 < (before.labels != after.labels).mean() < 0.35
+    assert right(champion, after) < 0.8
+    assert (world.labels(0, 500, regime="concept", magnitude=0.0) == world.labels(0, 500)).all()
 
 
 def test_season_moves_inputs_and_not_quality(world: World, champion: model.Model) -> None:
