@@ -43,8 +43,11 @@ class Against(msgspec.Struct, frozen=True):
 
 
 class Damage(msgspec.Struct, frozen=True):
-    """Which records were damaged: those of the tap's `mask`, those of `reading` where `field` equals the fact, or, with
-    `against`, those whose `field` isn't what the truth says.
+    """Which records were damaged: those of the tap's `mask`, those of `reading` where `field` equals the fact (without a
+    field, all of them since the injection), or, with `against`, those whose `field` isn't what the truth says.
+
+    Of these only some, where it says so: with `lacking_in`, those that this other reading didn't have `lacking_s` later (a
+    row that was decided and not stored); with `repeats_by`, those whose id stands there with two values of that field.
 
     `debts` names the readings that repay the debt, by kind: {"rescored": "rescored", "quarantined": "quarantine"}.
     """
@@ -55,6 +58,9 @@ class Damage(msgspec.Struct, frozen=True):
     fact: str | None = None
     debts: dict[str, str] = {}
     against: Against | msgspec.UnsetType = msgspec.UNSET
+    lacking_in: str | msgspec.UnsetType = msgspec.UNSET
+    lacking_s: float | msgspec.UnsetType = msgspec.UNSET
+    repeats_by: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Look(msgspec.Struct, frozen=True):

@@ -90,9 +90,9 @@ def _damaged(evidence: Evidence, fault: PlannedFault) -> frozenset[str] | None:
     if isinstance(damage.against, Against):
         ids.update(_apart(evidence, damage, damage.against, from_ns=evidence.inject_ns(fault.index)))
     elif damage.reading is not None:
-        if _mark(evidence, fault) is None:
+        if damage.field is not None and _mark(evidence, fault) is None:
             return None
-        ids.update(_marked(evidence, fault, damage))
+        ids.update(_of_reading(evidence, fault, damage))
     return frozenset(ids)
 
 
@@ -148,16 +148,59 @@ def _mark(evidence: Evidence, fault: PlannedFault) -> Any:
     return prepared.facts.get(fault.damage.fact)
 
 
-def _marked(evidence: Evidence, fault: PlannedFault, damage: Damage) -> Iterator[str]:
-    reading = next((r for r in evidence.plan.readings if r.name == damage.reading), None)
-    inject_ns = evidence.inject_ns(fault.index)
-    if reading is None or damage.field is None or inject_ns is None:
+def _of_reading(evidence: Evidence, fault: PlannedFault, damage: Damage) -> Iterator[str]:
+    """Ids of the damaged records that a reading tells."""
+    planned = {reading.name: reading for reading in evidence.plan.readings}
+    reading, inject_ns = planned.get(damage.reading or ""), evidence.inject_ns(fault.index)
+    if reading is None or inject_ns is None:
         return
-    field, key = reading.fields.get(damage.field, damage.field), reading.id
+    marked = list(_marked(evidence, fault, damage, reading, inject_ns))
+    if damage.lacking_in:
+        late_ns = round((damage.lacking_s or 0.0) * NS)
+        yield from _lacking(evidence, planned.get(damage.lacking_in), marked, late_ns=late_ns)
+    elif damage.repeats_by:
+        yield from _repeated(marked, reading, reading.fields.get(damage.repeats_by, damage.repeats_by))
+    else:
+        yield from (str(record[reading.id]) for _, record in marked)
+
+
+def _marked(
+    evidence: Evidence, fault: PlannedFault, damage: Damage, reading: PlannedReading, inject_ns: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(when read, record) of those since the injection that bear the mark, or all of them where there is none."""
+    field = None if damage.field is None else reading.fields.get(damage.field, damage.field)
     marks = spellings(_mark(evidence, fault))
     for t_ns, records in batches(evidence, reading):
         if t_ns >= inject_ns:
-            yield from (str(r[key]) for r in records if field in r and r[field] in marks and key in r)
+            for record in records:
+                if reading.id in record and (field is None or (field in record and record[field] in marks)):
+                    yield t_ns, record
+
+
+def _lacking(
+    evidence: Evidence, other: PlannedReading | None, marked: list[tuple[int, dict[str, Any]]], *, late_ns: int
+) -> Iterator[str]:
+    """Ids that the other reading didn't have in time. What may still come in time at the run's end is not lacking."""
+    if other is None:
+        return
+    came: dict[str, int] = {}
+    for t_ns, records in batches(evidence, other):
+        for record in records:
+            if other.id in record:
+                came.setdefault(str(record[other.id]), t_ns)
+    for t_ns, record in marked:
+        identity = str(record[other.id]) if other.id in record else ""
+        if identity and came.get(identity, evidence.ended_ns) > t_ns + late_ns:
+            yield identity
+
+
+def _repeated(marked: list[tuple[int, dict[str, Any]]], reading: PlannedReading, place: str) -> Iterator[str]:
+    """Ids that stand at two places."""
+    places: dict[str, Any] = {}
+    for _, record in marked:
+        identity = str(record[reading.id])
+        if place in record and places.setdefault(identity, record[place]) != record[place]:
+            yield identity
 
 
 def spellings(mark: Any) -> tuple[Any, ...]:
@@ -170,6 +213,8 @@ def _told_by(damage: Damage) -> Iterator[str]:
     """The readings that tell which records were damaged."""
     if damage.reading is not None:
         yield damage.reading
+    if damage.lacking_in:
+        yield damage.lacking_in
     if isinstance(damage.against, Against):
         yield damage.against.reading
 
@@ -212,7 +257,10 @@ def _repaid(evidence: Evidence, reading: PlannedReading, faults: tuple[PlannedFa
     marks = [
         (reading.fields.get(fault.damage.field, fault.damage.field), spellings(_mark(evidence, fault)))
         for fault in faults
-        if fault.damage and fault.damage.field and not isinstance(fault.damage.against, Against)
+        if fault.damage
+        and fault.damage.field
+        and not fault.damage.lacking_in
+        and not isinstance(fault.damage.against, Against)
     ]
     first: dict[str, int] = {}
     for t_ns, records in batches(evidence, reading):

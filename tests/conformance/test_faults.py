@@ -117,6 +117,16 @@ ARGUMENTS: dict[str, list[dict[str, Json]]] = {
         | {"share": 0.3, "tolerance": 0.5, "repaid": "truth"},
     ],
     "rollout.rush": [{"service": "gateway", "every": 2.0}],
+    "feed.silent": [
+        {"service": "source", "key": "labels_paused", "value": True, "reading": "labels", "against": "truth"},
+        {"service": "source", "key": "labels_paused", "value": True, "reading": "labels", "against": "truth"}
+        | {"silence": 0.7, "least": 1, "debt": "labelled", "field": "label", "shows": 0},
+    ],
+    "feed.repeat": [
+        {"service": "gateway", "key": "publish_repeats", "value": 2, "reading": "lineage", "place": "offset"},
+        {"service": "gateway", "key": "publish_repeats", "value": 3, "reading": "lineage", "place": "offset"}
+        | {"field": "status", "shows": "stored", "debt": "purged", "repaid": "lineage"},
+    ],
     "job.fail": [{"service": "features"}],
     "alert.misroute": [{"service": "gateway"}],
     "metric.rename": [{"service": "gateway", "metric": "latency_p95", "to": "latency_p95_seconds"}],

@@ -71,6 +71,8 @@ SETTINGS: Mapping[str, Json] = {
     "features/job_fail": "",
     "source/regime": "baseline",
     "source/magnitude": 1.0,
+    "source/labels_paused": False,
+    "gateway/publish_repeats": 1,
     "gateway/rollout_every_s": 0.0,
     "gateway/rollout_ready_check": True,
     "gateway/amount_transform": "log",
@@ -106,6 +108,8 @@ SPEC = TargetSpec.model_validate(
             "truth": {"http": "http://127.0.0.1:1/truth"},
             "jobs": {"http": "http://127.0.0.1:1/jobs", "id": "run"},
             "refusals": {"http": "http://127.0.0.1:1/refusals"},
+            "labels": {"http": "http://127.0.0.1:1/labels"},
+            "lineage": {"http": "http://127.0.0.1:1/lineage"},
         },
         "alerts": {
             "rules": {
@@ -309,6 +313,12 @@ class StubTarget:
                 "synthetic": False,
             }
         )
+        for _ in range(self._at(PointKind.CONFIG, "gateway/publish_repeats")):
+            offset = len(self._records["lineage"])
+            self._records["lineage"].append({"id": received["id"], "offset": offset, "status": "stored"})
+        if not self._at(PointKind.CONFIG, "source/labels_paused"):  # what was held back comes with the next one
+            due = self._records["truth"][len(self._records["labels"]) :]
+            self._records["labels"] += [{"id": one["id"], "label": one["label"]} for one in due]
 
     def _refuse(self) -> None:
         """In a rollout that waits for nobody, a replica isn't ready in the first part of each turn."""
