@@ -195,7 +195,7 @@ class Repeat:
             *_CHOICE,
             ArgumentDeclaration("window", "duration", default=1.5, help="how far back is looked"),
             ArgumentDeclaration("debt", "string", help="what becomes of the second ones, such as `purged`: it is owed"),
-            ArgumentDeclaration("repaid", "reading", help="reading that tells it, with `debt`"),
+            ArgumentDeclaration("repaid", "reading", default="quarantine", help="reading that tells it, with `debt`"),
         ),
         dose="",
         cure=Cure(kind=CureKind.STATE),
@@ -204,11 +204,9 @@ class Repeat:
     )
 
     def plan(self, fault: PlannedFault, inventory: Inventory) -> PlannedFault:
-        """Raises `UsageError` for a choice or a debt that is half said."""
+        """Raises `UsageError` for a choice that is half made."""
         arguments = fault.arguments
         _check_choice(arguments)
-        if (arguments["debt"] is None) != (arguments["repaid"] is None):
-            raise UsageError("debt: means nothing without `repaid`, nor the other way round; give both or neither")
         damage = None
         if arguments["debt"] is not None:
             damage = Damage(
