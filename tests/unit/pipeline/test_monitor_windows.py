@@ -172,8 +172,8 @@ def test_refilling_forgets_the_damage(window: RowWindow, model: Model):
 # -- quality ----------------------------------------------------------------------------------------------------
 
 
-def decided(identity: str, decision: str, client: str = "c") -> dict[str, Any]:
-    return {"transaction": {"id": identity, "client_id": client}, "decision": decision}
+def decided(identity: str, decision: str, client: str = "c", event_t: float = 0.0) -> dict[str, Any]:
+    return {"transaction": {"id": identity, "client_id": client, "event_time": event_t}, "decision": decision}
 
 
 def test_quality_joins_decisions_and_labels_by_id_in_either_order():
@@ -212,15 +212,18 @@ def test_quality_falls_with_wrong_decisions_and_by_segment():
 def test_quality_counts_what_was_labelled_since_it_is_low():
     quality = QualityWindow([True] * QUALITY_ROWS)
     wrong = [i % 4 == 0 for i in range(200)]
+    assert "low_since_t" not in quality.answer()
     for i, is_wrong in enumerate(wrong):
-        quality.decided(decided(str(i), "decline" if is_wrong else "approve"))
-        quality.labelled({"id": str(i), "label": 0})
+        quality.decided(decided(str(i), "decline" if is_wrong else "approve", event_t=1000.0 + i))
+        quality.labelled({"id": str(i), "label": 0, "t": 9.0})
     first_low = 4 * 12 + 1  # the thirteenth wrong one makes 137 of 150
     assert quality.answer()["labelled_low"] == len(wrong) - first_low + 1
+    assert quality.answer()["low_since_t"] == 1000.0 + first_low - 1
     for i in range(200, 400):
         quality.decided(decided(str(i), "approve"))
         quality.labelled({"id": str(i), "label": 0})
     assert quality.answer()["labelled_low"] == 0
+    assert "low_since_t" not in quality.answer()
 
 
 def test_the_clean_history_that_fills_quality_was_decided_well(reference: Reference):
