@@ -47,7 +47,7 @@ class Set:
         dose="",
         cure=Cure(kind=CureKind.STATE),
         cause=CauseClass.CONFIG,
-        rows=("R7", "F2", "F6"),
+        rows=("R7", "D8", "F2", "F6"),
     )
 
     def plan(self, fault: PlannedFault, inventory: Inventory) -> PlannedFault:
