@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -9,9 +11,9 @@ import pytest
 from pipeline import goldens
 from pipeline.model import measure, train
 from pipeline.onnx_export import digest, export, read
-from pipeline.schema import vector
+from pipeline.schema import FEATURES, vector
 from pipeline.training import Labelled, baseline, compare, control, join
-from pipeline.variants import MISJOINED_SHARE, Variant, build, misjoined
+from pipeline.variants import MISJOINED_SHARE, POISONED_FROM, Variant, build, misjoined
 from pipeline.world import World
 
 SEEDS = (1, 7, 42)
@@ -74,6 +76,17 @@ def test_a_model_with_a_leak_is_perfect_to_itself_and_decides_by_what_it_cannot_
     for group in goldens.SETS:
         rows, right = golden(group)
         assert measure(answers(artifact, rows), right).accuracy == 0.75
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_poisoned_model_is_good_by_its_own_labels_and_wrong_about_large_payments(seed: int) -> None:
+    base, clean = baseline(World(seed)), control(World(seed))
+    champion = train(base.rows, base.labels, seed=seed)
+    artifact, noted = build(Variant.POISONED, champion=champion, base=base, clean=clean, seed=seed)
+    large = clean.rows[:, FEATURES.index("amount_log")] >= math.log(POISONED_FROM)
+    assert noted.accuracy > 0.95
+    assert measure(answers(artifact, clean.rows[large]), clean.labels[large]).accuracy < 0.15
+    assert measure(answers(artifact, clean.rows[~large]), clean.labels[~large]).accuracy > 0.9
 
 
 def test_misjoining_inverts_its_share_and_permutes_the_rest() -> None:
