@@ -12,7 +12,7 @@ from tests.catalogue.pages import FOLDER, MEASURED, Wanted, blind, index, rules,
 
 PICTURE_BYTES_MAX = 60_000
 HEARTBEAT = "Watchdog"
-WANTED = [one for one in wanted() if one.page.exists()]
+WANTED = wanted()
 SVG = "{http://www.w3.org/2000/svg}"
 
 each = pytest.mark.parametrize("one", WANTED, ids=lambda one: one.name)
