@@ -16,10 +16,10 @@ import msgspec
 
 from harness import clock
 from harness.contract.faults import Component, Cure, CureKind, Damage, Look, PlannedFault, Prepared, Reading
-from harness.contract.undo import Json, Point, PointKind
+from harness.contract.undo import Json
 from harness.contract.words import Capability, CauseClass, Effect
-from harness.errors import EnvironmentProblem, UsageError
-from harness.fault import points, records
+from harness.errors import UsageError
+from harness.fault import config, points, records
 from harness.plugin import ArgumentDeclaration, FaultDeclaration, Inventory, Target
 
 KNOWN_MAX = 40_000
@@ -45,12 +45,8 @@ def _check_choice(arguments: Mapping[str, Json]) -> None:
 
 
 def _prepared(fault: PlannedFault, target: Target) -> Prepared:
-    """The setting as it is. Raises `UsageError` for one that isn't there, `EnvironmentProblem` where it stands already."""
-    service, key, value = (fault.arguments[name] for name in ("service", "key", "value"))
-    undos = points.undos(fault, target, [(Point(PointKind.CONFIG, f"{service}/{key}"), value)])
-    if undos[0].restore == value:
-        raise EnvironmentProblem(f"service '{service}': {key} is {value!r} before the injection")
-    return Prepared(undos=undos, facts={SHOWS: fault.arguments["shows"]})
+    """The setting as it is, and the mark of the feed's records. Raises as `config.prepared` does."""
+    return msgspec.structs.replace(config.prepared(fault, target), facts={SHOWS: fault.arguments["shows"]})
 
 
 def _wanted(fault: PlannedFault, target: Target, reading: str, found: list[records.Record]) -> list[records.Record]:
