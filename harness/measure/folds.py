@@ -12,8 +12,12 @@ from collections.abc import Iterable
 
 import msgspec
 
+from harness.contract.faults import PlannedFault
+
 IMPACT_K = 3
 IMPACT_M = 5
+GAP_SAMPLES = 4
+"""Silence longer than this many sampling intervals breaks a hold, and leaves objectives unknown."""
 
 
 class KofM(msgspec.Struct, frozen=True):
@@ -36,6 +40,11 @@ class KofM(msgspec.Struct, frozen=True):
         if sum(was_bad for _, was_bad in window) >= self.k:
             onset = next(t for t, was_bad in window if was_bad)
         return msgspec.structs.replace(self, window=window, onset_ns=onset)
+
+
+def witness_gap_s(fault: PlannedFault) -> float:
+    """Silence of a fault's witness longer than this breaks a hold: its readings may take up to its timeout."""
+    return GAP_SAMPLES * fault.witness_every_s + fault.witness_timeout_s
 
 
 def onset(series: Iterable[tuple[int, bool | None]], *, k: int = IMPACT_K, m: int = IMPACT_M) -> int | None:

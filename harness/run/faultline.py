@@ -14,6 +14,7 @@ from harness.history.commands import (
     StartWitness,
 )
 from harness.history.events import Done, Failed, FaultHealed, FaultPrepared, WitnessRead
+from harness.measure.folds import witness_gap_s
 from harness.run.state import FaultStage, FaultState, State
 from harness.run.turn import Turn
 
@@ -23,6 +24,8 @@ NS = 1_000_000_000
 
 BITTEN = (FaultStage.MAYBE, FaultStage.INJECTED, FaultStage.HEALING, FaultStage.UNDONE)
 """Stages in which the fault may have touched the target."""
+LIFTED = (FaultStage.HEALING, FaultStage.UNDONE)
+"""Stages after its cure was done, or after we took it back ourselves."""
 
 
 def prepare_all(turn: Turn) -> None:
@@ -158,9 +161,15 @@ def window_over(turn: Turn, index: int) -> None:
 
 
 def cause_gone(state: State) -> bool:
-    """Whether every injected fault's cause is gone by its declared cure (external ones never go, and don't count)."""
+    """Whether every injected fault's cause is gone by its declared cure (external ones never go, and don't count).
+
+    As the scorer has it: what was seen before an action that alone ends the cause is mitigation, and a witness that fell silent
+    shows nothing.
+    """
     return all(
         fault.effect is Effect.ABSENT
+        and (planned.cure.kind is not CureKind.ACTION or fault.stage in LIFTED)
+        and state.now_ns - fault.effect_ns <= round(witness_gap_s(planned) * NS)
         for fault, planned in zip(state.faults, state.plan.faults, strict=True)
         if planned.cure.kind is not CureKind.EXTERNAL
     )

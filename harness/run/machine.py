@@ -53,7 +53,7 @@ from harness.history.events import (
     TimerFired,
     WitnessRead,
 )
-from harness.measure.folds import Hold, Stop
+from harness.measure.folds import GAP_SAMPLES, Hold, Stop
 from harness.plugin import Brief, Responder
 from harness.run import faultline
 from harness.run.faultline import NS
@@ -94,7 +94,10 @@ class Conductor:
             stops=tuple(Stop(for_ns=round(a.for_s * NS), below=a.below, above=a.above) for a in plan.aborts),
             # One sample longer than the hold asked for: the scorer counts the hold of each part (objectives, every
             # cause) from and to readings of its own, which may lie a sample apart from those that are folded here.
-            good=Hold(hold_ns=round((plan.hold_s + plan.sample_every_s) * NS)),
+            good=Hold(
+                hold_ns=round((plan.hold_s + plan.sample_every_s) * NS),
+                gap_ns=round(GAP_SAMPLES * plan.sample_every_s * NS),
+            ),
             sample_good=False,
         )
 
@@ -221,7 +224,7 @@ class Conductor:
         elif (kind == "settle" and state.phase is Phase.SETTLE) or (kind == "collect" and not state.collected):
             turn.set(collected=state.collected or kind == "collect")
             if kind == "settle":
-                turn.set(good=Hold(hold_ns=state.good.hold_ns))
+                turn.set(good=Hold(hold_ns=state.good.hold_ns, gap_ns=state.good.gap_ns))
         elif kind == "cleanup" and state.phase is Phase.CLEANUP:
             turn.set(dirty=faultline.not_clear(state.faults))
 

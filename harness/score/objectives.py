@@ -14,13 +14,10 @@ import msgspec
 
 from harness.contract.words import SliKind
 from harness.history.events import Sample
-from harness.measure.folds import IMPACT_K, IMPACT_M, onset
+from harness.measure.folds import GAP_SAMPLES, IMPACT_K, IMPACT_M, onset
 from harness.measure.onset import Look
 from harness.score.evidence import NS
 from harness.spec.plan import Plan
-
-GAP_SAMPLES = 4
-"""Silence longer than this many sampling intervals breaks a hold, and leaves objectives unknown."""
 
 
 class Judged(msgspec.Struct, frozen=True):

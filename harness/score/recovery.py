@@ -20,12 +20,13 @@ from harness.contract.faults import CureKind
 from harness.contract.undo import Json
 from harness.contract.words import Effect
 from harness.history.commands import HealFault
+from harness.measure.folds import GAP_SAMPLES, witness_gap_s
 from harness.measure.onset import Look
 from harness.score import objectives
 from harness.score.debt import Debt
 from harness.score.evidence import CURE, NS, Evidence
 from harness.score.faults import Witnessed, stale_ns
-from harness.score.objectives import GAP_SAMPLES, Impact, Judged
+from harness.score.objectives import Impact, Judged
 from harness.score.reached import Reached, reached, together
 
 
@@ -113,7 +114,6 @@ def _cause_gone(evidence: Evidence, seen: Witnessed, *, hold_s: float) -> Reache
     from_ns = _cured_from_ns(evidence, seen)
     if from_ns is None:
         return Reached(None, why=f"{fault.cure.action} was never done, which alone ends the cause")
-    gap_s = GAP_SAMPLES * fault.witness_every_s + fault.witness_timeout_s
     return reached(
         (
             Look(r.t_ns, stale_ns(fault, r), None if r.effect is Effect.UNKNOWN else r.effect is Effect.ABSENT)
@@ -122,7 +122,7 @@ def _cause_gone(evidence: Evidence, seen: Witnessed, *, hold_s: float) -> Reache
         ),
         hold_ns=round(hold_s * NS),
         every_ns=round(fault.witness_every_s * NS),
-        gap_ns=round(gap_s * NS),
+        gap_ns=round(witness_gap_s(fault) * NS),
         unread_ns=from_ns,
         until_ns=evidence.ended_ns,
     )

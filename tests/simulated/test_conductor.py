@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from harness.contract.words import Action, Arm, EndReason, Kind, Phase, ReportKind, SliKind
+from harness.contract.words import Action, Arm, Effect, EndReason, Kind, Phase, ReportKind, SliKind
 from harness.errors import ImpossibleEventError
 from harness.history.commands import (
     Act,
@@ -18,7 +18,7 @@ from harness.history.commands import (
     SecureUndo,
     SetTimer,
 )
-from harness.history.events import CommandIssued, Done, Sample, ServiceExited
+from harness.history.events import CommandIssued, Done, Sample, ServiceExited, WitnessRead
 from harness.plugin import Responder
 from harness.respond.none import NoResponder
 from harness.respond.playbook import PlaybookResponder
@@ -158,6 +158,34 @@ def test_an_action_that_is_the_declared_cure_lifts_the_fault():
     assert [c.why for c in commands_of(run, HealFault)] == ["cure"]
     assert run.finish.reason is EndReason.CLAIMED
     assert_clean(run)
+
+
+def test_a_claim_without_the_action_that_alone_ends_the_cause_ends_nothing():
+    rolled_back = simulate(a_plan(planned_fault(cure=BY_ACTION)), PlaybookResponder(), CURED_BY_ROLLBACK)
+    assert rolled_back.state.claim_ns is not None
+    assert rolled_back.finish.reason is EndReason.BUDGET  # users were served well, by a mitigation
+    assert_clean(rolled_back)
+
+
+def test_a_witness_that_fell_silent_shows_no_recovery():
+    conductor = Conductor(a_plan(planned_fault()), PlaybookResponder())
+
+    def ordered(silent: bool) -> list:
+        state, commands, mended = conductor.start(), [], False
+        for event in simulate(conductor.plan, PlaybookResponder(), CURED_BY_ROLLBACK).events:
+            if not (isinstance(event, CommandIssued) or mended):
+                state, _ = conductor.step(state, event)
+            mended = state.phase is Phase.SETTLE and state.faults[0].effect is Effect.ABSENT
+        for _ in range(20):
+            t_ns = state.now_ns + 500_000_000
+            if not silent:
+                state, _ = conductor.step(state, WitnessRead(t_ns=t_ns, fault=0, effect=Effect.ABSENT))
+            state, more = conductor.step(state, Sample(t_ns=t_ns, values={"availability": 1.0}))
+            commands += more
+        return [type(command) for command in commands]
+
+    assert CollectReadings in ordered(silent=False)
+    assert ordered(silent=True) == []
 
 
 def test_an_external_cause_ends_when_objectives_are_back():
