@@ -7,7 +7,7 @@ to), the *dose* (the expected share of those) and the *seed*.
 The draw belongs to (seed, column or record, record id), never to a batch: the same records split in any way, in any
 order, twice, get the same damage. Records without ids are drawn by their ordinal.
 
-To add a type or a mechanism: one small class under `damage/` or `mechanism/`, and a line in `registry`.
+To add a type or a mechanism: one small class under `types/` or `mechanism/`, and a line in `registry`.
 """
 
 from harness.corrupt.apply import Damaged, damage, told

@@ -1,16 +1,7 @@
-"""Which types of damage and mechanisms there are. To add one: a small class in `damage/` or `mechanism/`, and its line here."""
+"""Which types of damage and mechanisms there are. To add one: a small class in `types/` or `mechanism/`, and its line here."""
 
 from __future__ import annotations
 
-from harness.corrupt.damage.base import Damage
-from harness.corrupt.damage.columns import Absent, Added, Doubled, Renamed
-from harness.corrupt.damage.label import Flip
-from harness.corrupt.damage.missing import Missing
-from harness.corrupt.damage.neighbours import Misjoined, Stuck, Swapped
-from harness.corrupt.damage.numbers import Clip, Offset, Outlier, Round, Scale, Sign
-from harness.corrupt.damage.rows import Drop, Duplicate, Late, Reorder
-from harness.corrupt.damage.text import AsText, Mojibake, NewCategory, Poison, Remap, Truncated, Typo
-from harness.corrupt.damage.times import Future, TimeZone
 from harness.corrupt.mechanism.at_random import AtRandom
 from harness.corrupt.mechanism.base import Mechanism
 from harness.corrupt.mechanism.graded import Graded
@@ -19,6 +10,15 @@ from harness.corrupt.mechanism.near import Near
 from harness.corrupt.mechanism.runs import Batch, Burst
 from harness.corrupt.mechanism.where import Where
 from harness.corrupt.mechanism.window import Window
+from harness.corrupt.types.base import Damage
+from harness.corrupt.types.columns import Absent, Added, Doubled, Renamed
+from harness.corrupt.types.label import Flip
+from harness.corrupt.types.missing import Missing
+from harness.corrupt.types.neighbours import Misjoined, Stuck, Swapped
+from harness.corrupt.types.numbers import Clip, Offset, Outlier, Round, Scale, Sign
+from harness.corrupt.types.rows import Drop, Duplicate, Late, Reorder
+from harness.corrupt.types.text import AsText, Mojibake, NewCategory, Poison, Remap, Truncated, Typo
+from harness.corrupt.types.times import Future, TimeZone
 
 _NUMBERS = (Scale, Offset, Sign, Round, Clip, Outlier)
 _CELLS = (Missing, Stuck, Misjoined, Swapped, AsText, Remap, NewCategory, Typo, Mojibake, Truncated)

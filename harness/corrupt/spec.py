@@ -17,10 +17,10 @@ from math import isfinite
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from harness import seeds
-from harness.corrupt.damage.base import CellDamage, Damage, RowDamage
 from harness.corrupt.errors import CorruptionError, illegal, unknown
 from harness.corrupt.mechanism.base import Mechanism
 from harness.corrupt.registry import DAMAGES, MECHANISMS
+from harness.corrupt.types.base import CellDamage, Damage, RowDamage
 
 KEYS = ("type", "name", "columns", "mechanism", "dose", "exact", "seed")
 COLUMNS_MAX = 1000

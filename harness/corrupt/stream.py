@@ -18,13 +18,13 @@ from harness.corrupt import draw
 from harness.corrupt.adapters import Tabular, columns_of
 from harness.corrupt.arrival import Moving, arranged
 from harness.corrupt.column import ABSENT, Column, Columns, Mask, Rows, changed, common, widened
-from harness.corrupt.damage.base import CellDamage, RowDamage, TableDamage
 from harness.corrupt.errors import CorruptionError, unknown
 from harness.corrupt.hit import Hit
 from harness.corrupt.mechanism.base import Place
 from harness.corrupt.reference import Reference
 from harness.corrupt.spec import Corruption
 from harness.corrupt.table import Cause, Table, joined, nobody
+from harness.corrupt.types.base import CellDamage, RowDamage, TableDamage
 
 
 class Stream:

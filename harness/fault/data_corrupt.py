@@ -25,11 +25,11 @@ from harness.contract.undo import Json
 from harness.contract.words import Capability, CauseClass
 from harness.corrupt import ABSENT, Corruption, CorruptionError
 from harness.corrupt.column import objects
-from harness.corrupt.damage.base import CellDamage
-from harness.corrupt.damage.columns import Absent, Renamed
 from harness.corrupt.mechanism.at_random import AtRandom
 from harness.corrupt.mechanism.runs import Batch, Burst
 from harness.corrupt.mechanism.window import Window
+from harness.corrupt.types.base import CellDamage
+from harness.corrupt.types.columns import Absent, Renamed
 from harness.errors import UsageError
 from harness.fault.tapped import Pair, Tapped, Windows, arguments
 from harness.plugin import ArgumentDeclaration, FaultDeclaration

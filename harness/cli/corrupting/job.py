@@ -19,9 +19,9 @@ from harness.cli.corrupting.json_lines import JsonLinesReader, JsonLinesWriter
 from harness.cli.corrupting.needs import Needs
 from harness.cli.corrupting.parquet_file import ParquetReader, ParquetWriter
 from harness.corrupt.column import ABSENT, Column
-from harness.corrupt.damage.base import TableDamage
 from harness.corrupt.errors import unknown
 from harness.corrupt.table import Cause
+from harness.corrupt.types.base import TableDamage
 
 REFERENCE_ROWS = 100_000
 ID = "\x00id"

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from harness.corrupt import ABSENT, Corruption
 from harness.corrupt.column import NUMBERS, Column, is_number
-from harness.corrupt.damage.base import NumberDamage
-from harness.corrupt.damage.text import AsText, Mojibake, NewCategory, Truncated, Typo
 from harness.corrupt.errors import CorruptionError, unknown
+from harness.corrupt.types.base import NumberDamage
+from harness.corrupt.types.text import AsText, Mojibake, NewCategory, Truncated, Typo
 
 _NEED = {
     NumberDamage: "numbers",

@@ -13,11 +13,11 @@ import numpy as np
 from harness.corrupt import Corruption
 from harness.corrupt.adapters import columns_of
 from harness.corrupt.column import TIMES
-from harness.corrupt.damage.base import CellDamage, NumberDamage, RowDamage, TableDamage
-from harness.corrupt.damage.columns import Added, Doubled, Renamed
-from harness.corrupt.damage.missing import Missing
-from harness.corrupt.damage.neighbours import Swapped
-from harness.corrupt.damage.numbers import Offset, Scale
+from harness.corrupt.types.base import CellDamage, NumberDamage, RowDamage, TableDamage
+from harness.corrupt.types.columns import Added, Doubled, Renamed
+from harness.corrupt.types.missing import Missing
+from harness.corrupt.types.neighbours import Swapped
+from harness.corrupt.types.numbers import Offset, Scale
 
 
 def as_objects(chain: Sequence[Corruption]) -> frozenset[str]:

@@ -22,8 +22,8 @@ from harness.cli.dosing.estimate import Smallest, Tried, isotonic, smallest
 from harness.cli.dosing.program import Fired, Program, Row, Rule
 from harness.corrupt import ABSENT, Corruption, damage
 from harness.corrupt.column import objects
-from harness.corrupt.damage.rows import Late
 from harness.corrupt.errors import CorruptionError
+from harness.corrupt.types.rows import Late
 from harness.errors import UsageError
 
 LOW, HIGH = 0.0005, 1.0

@@ -12,11 +12,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from harness.corrupt.apply import damage as damaged_by
-from harness.corrupt.damage.base import CellDamage, RowDamage, TableDamage
-from harness.corrupt.damage.rows import Duplicate
 from harness.corrupt.errors import CorruptionError, illegal
 from harness.corrupt.reference import Reference
 from harness.corrupt.spec import Corruption, parse
+from harness.corrupt.types.base import CellDamage, RowDamage, TableDamage
+from harness.corrupt.types.rows import Duplicate
 from harness.proxy.refusal import Refusal
 from harness.proxy.tap.damaging import FIELD_TYPES, ROW_TYPES, Columns, Damage, Gone, Moved, Outcome, Undamageable
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from harness.cli.corrupt_ import command
-from harness.corrupt.damage.missing import FORMS
 from harness.corrupt.mechanism.condition import Condition
 from harness.corrupt.registry import DAMAGES, MECHANISMS
 from harness.corrupt.spec import KEYS
+from harness.corrupt.types.missing import FORMS
 
 PAGE = (Path(__file__).parents[3] / "docs/corrupt.md").read_text()
 CONDITIONS = frozenset(field.name for field in fields(Condition))

@@ -43,3 +43,16 @@ def test_numpy_alone_is_enough() -> None:
 
 def test_what_else_would_be_imported_is_seen() -> None:
     assert "not of numpy" in run("import click").stderr
+
+
+def test_whatever_is_imported_first_damage_is_the_function() -> None:
+    code = (
+        "import pkgutil, importlib, harness.corrupt.types.numbers, harness.corrupt\n"
+        "for room in pkgutil.walk_packages(harness.corrupt.__path__, 'harness.corrupt.'):\n"
+        "    importlib.import_module(room.name)\n"
+        "from harness.corrupt import damage\n"
+        "print(type(damage).__name__, *(name for name in harness.corrupt.__all__\n"
+        "      if importlib.util.find_spec(f'harness.corrupt.{name}')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "function\n", done.stdout + done.stderr

@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 
 from harness.corrupt.column import NUMBERS, Column, is_number, objects
-from harness.corrupt.damage.base import CellDamage, DType
 from harness.corrupt.errors import CorruptionError
 from harness.corrupt.hit import Hit
+from harness.corrupt.types.base import CellDamage, DType
 
 _NANOSECONDS: dict[str, Fraction] = {
     **{unit: Fraction(10**power) for unit, power in (("ns", 0), ("us", 3), ("ms", 6), ("s", 9))},

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.corrupt.damage.base import RowDamage
 from harness.corrupt.errors import CorruptionError
+from harness.corrupt.types.base import RowDamage
 
 ROWS_MAX = 1_000_000
 

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from harness.corrupt.column import Column, is_number, objects
-from harness.corrupt.damage.base import CellDamage, DType
 from harness.corrupt.errors import CorruptionError
 from harness.corrupt.hit import Hit
+from harness.corrupt.types.base import CellDamage, DType
 
 Label = str | int | float | bool
 

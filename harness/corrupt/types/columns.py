@@ -12,9 +12,9 @@ from typing import ClassVar
 import numpy as np
 
 from harness.corrupt.column import ABSENT, Column, Mask
-from harness.corrupt.damage.base import TableDamage
 from harness.corrupt.errors import CorruptionError
 from harness.corrupt.table import Table
+from harness.corrupt.types.base import TableDamage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from harness.corrupt.column import Column
-from harness.corrupt.damage.base import NumberDamage
 from harness.corrupt.errors import CorruptionError
 from harness.corrupt.hit import WHOLE_MOST, Hit
+from harness.corrupt.types.base import NumberDamage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from harness.corrupt.column import NUMBERS, Column, is_number, missing, need_text, objects
-from harness.corrupt.damage.base import CellDamage, DType
 from harness.corrupt.errors import CorruptionError
 from harness.corrupt.hit import Hit
+from harness.corrupt.types.base import CellDamage, DType
 
 OBJECTS = np.dtype(object)
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from harness.corrupt.column import Column
-from harness.corrupt.damage.base import CellDamage
 from harness.corrupt.errors import CorruptionError
 from harness.corrupt.hit import Hit
+from harness.corrupt.types.base import CellDamage
 
 LAG_MAX = 1_000_000
 
