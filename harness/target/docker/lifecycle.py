@@ -31,7 +31,9 @@ PROXY_S_MAX = 10.0
 
 
 def complete(target: DockerTarget) -> bool:
-    """Whether every service has its container, and it runs."""
+    """Whether it came up whole: what it was like was noted, and every service has its container, which runs."""
+    if target.record is None or not target.spec.services.keys() <= target.record.limits.keys():
+        return False  # whoever began it died before the end
     try:
         listed = target.selection.all()
         return all(target.selection.find(name, among=listed).state == "running" for name in target.spec.services)

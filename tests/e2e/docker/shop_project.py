@@ -54,9 +54,12 @@ class Seen:
         self._listed = {"label": [f"com.docker.compose.project={project}"]}
 
     def containers(self) -> dict[str, dict[str, Any]]:
-        """By Compose service, as inspected."""
-        listed = self.api.containers(all=True, filters=self._listed)
-        return {one["Labels"]["com.docker.compose.service"]: self.api.inspect_container(one["Id"]) for one in listed}
+        """By Compose service, as inspected; one that goes away while we ask isn't there."""
+        found = {}
+        for one in self.api.containers(all=True, filters=self._listed):
+            with contextlib.suppress(docker.errors.NotFound):
+                found[one["Labels"]["com.docker.compose.service"]] = self.api.inspect_container(one["Id"])
+        return found
 
     def facts(self) -> dict[str, Any]:
         """All that a fault of `ALL` changes, and what none may change: identity and start."""

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from harness.history.reader import read
 from harness.history.scorecard import Verdict
 from harness.score import score
-from harness.target.docker import compose
+from harness.target.docker import compose, record
 from tests.e2e import trouble
 from tests.e2e.docker import shop_project
 from tests.e2e.docker.shop_project import ALL, DISCONNECT, MEMORY, PAUSE, TARGET, Forwarder, Seen, injected
@@ -162,6 +163,34 @@ def test_a_service_that_never_gets_ready_ends_the_drill_and_leaves_nothing(
     assert "service 'back' was not ready within 2 s" in said
     assert seen(engine, "sick").containers() == {}
     assert doctor()[1]["docker leftovers"]["left"] == []
+
+
+def test_an_instance_whose_start_was_killed_is_started_anew(engine: docker.DockerClient, tmp_path: Path) -> None:
+    name = f"half-{secrets.token_hex(3)}"
+    look, target = seen(engine, name), shop_project.shop(name)
+
+    def all_run() -> bool:
+        found = look.containers()
+        return len(found) > len(target.spec.services) and all(one["State"]["Running"] for one in found.values())
+
+    words = [*trouble.COMMAND, "up", "--target", str(TARGET), "--instance", name]
+    try:
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as starting:
+            until(all_run, what="its containers")
+            starting.kill()
+        first, half = look.containers(), record.load(name)
+        assert half is not None
+        assert half.limits == {}, "killed too late: it had come up"
+        with drill(tmp_path, trouble.scenario(tmp_path, MEMORY), instance=name, target=TARGET) as running:
+            injected(running, 1)
+            now = look.containers()
+            assert all(now[service]["Id"] != first[service]["Id"] for service in target.spec.services)
+            running.end()
+        limits = [shop_project.fact_of(one["back"])["limits"] for one in (first, now, look.containers())]
+        assert limits[0] == limits[2] != limits[1]
+    finally:
+        target.down()
+    assert look.containers() == {}
 
 
 def test_two_drills_side_by_side_do_not_touch_each_other(
