@@ -43,12 +43,15 @@ UNANSWERED = {
 }
 """Of which scenarios each CI run sees that nobody's answer fails: such runs last for the whole of their budget."""
 RUN_S_MAX = 300.0
+CANT_TELL = (Verdict.ENV_ERROR, Verdict.INCONCLUSIVE)
+"""Such a run (the machine stalled) has said nothing of the scenario. It is asked once more (see docs/ci.md); both are told."""
 
 
 def drill(
     scenario: Path, trial: Trial, *, target: str | None, instance: str, reports: Path, seed: int | None
 ) -> dict[str, Any]:
-    """One run through the command line, as a user would; its scorecard, or what it said instead."""
+    """One run through the command line, as a user would; its scorecard, or what it said instead. `first`: what a run before it
+    said that couldn't tell."""
     words = [*DRILL, "run", str(scenario), "--arm", trial.arm, "--responder", trial.responder, "--json", "--keep"]
     words += ["--instance", instance, "--reports", str(reports)]
     if target is not None:
@@ -60,8 +63,10 @@ def drill(
     if seed is not None:
         words += ["--seed", str(seed)]
     card = _run(words)
-    # A run that couldn't tell (the machine stalled in the baseline) has said nothing of the scenario: it is asked once more.
-    return _run(words) if card["verdict"] == Verdict.ENV_ERROR else card
+    if card["verdict"] not in CANT_TELL:
+        return card
+    why = f"{card['verdict']}: {'; '.join(card['reasons'])[:300]} ({card.get('run_dir', '')})"
+    return _run(words) | {"first": why}
 
 
 def _run(words: list[str]) -> dict[str, Any]:
@@ -169,6 +174,9 @@ def main() -> int:
                     seed=options.seed,
                 )
                 verdicts[card["verdict"]] += 1
+                if "first" in card:
+                    verdicts[f"asked again after {card['first'].partition(':')[0]}"] += 1
+                    print(f"      asked again: {card['first']}")
                 shown = figures(card)
                 why = wrong(trial, card)
                 complaint = complaint or (why and f"{why} ({card.get('run_dir', '')})")
