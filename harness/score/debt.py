@@ -257,10 +257,7 @@ def _repaid(evidence: Evidence, reading: PlannedReading, faults: tuple[PlannedFa
     marks = [
         (reading.fields.get(fault.damage.field, fault.damage.field), spellings(_mark(evidence, fault)))
         for fault in faults
-        if fault.damage
-        and fault.damage.field
-        and not fault.damage.lacking_in
-        and not isinstance(fault.damage.against, Against)
+        if fault.damage and fault.damage.field and _marks_harm(fault.damage, reading)
     ]
     first: dict[str, int] = {}
     for t_ns, records in batches(evidence, reading):
@@ -270,6 +267,17 @@ def _repaid(evidence: Evidence, reading: PlannedReading, faults: tuple[PlannedFa
             if not any(_still_apart(record, str(record[reading.id]), *one) for one in apart):
                 first.setdefault(str(record[reading.id]), t_ns)
     return first
+
+
+def _marks_harm(damage: Damage, repaying: PlannedReading) -> bool:
+    """Whether a record of this reading that bears the mark is still damaged.
+
+    Where harm is that records lack, or stand twice, the mark only says which records are meant: what comes at last is
+    marked as well, and so is what is withdrawn, except in the very reading that told that it stands twice.
+    """
+    if damage.lacking_in or isinstance(damage.against, Against):
+        return False
+    return not damage.repeats_by or repaying.name == damage.reading
 
 
 def _still_apart(record: Mapping[str, Any], name: str, field: str, against: Against, truths: Mapping[str, Any]) -> bool:

@@ -104,42 +104,6 @@ def test_a_skew_whose_truth_is_not_declared_is_not_observed() -> None:
     assert (scored.debt[0].damaged, "nobody" in scored.debt[0].reason) == (None, True)
 
 
-def lost(*stored: tuple[float, str]) -> tuple[DebtItem, ...]:
-    """Orders of before and after the injection, the last just before the end; and when each turned up as stored."""
-    damage = Damage(reading="orders", debts={"stored": "stored"}, lacking_in="stored", lacking_s=2.0)
-    readings = (*plan().readings, *(PlannedReading(name, id="id", time="t") for name in ("orders", "stored")))
-    story = bad_model(plan(faults=(fault(damage=damage),), readings=readings), rescores=False)
-    story.records(2.0, "orders", {"id": "before"})
-    story.records(5.0, "orders", {"id": "a"}, {"id": "b"}, {"id": "c"})
-    story.records(12.5, "orders", {"id": "last"})
-    for at, name in stored:
-        story.records(at, "stored", {"id": name})
-    return card(story).debt
-
-
-def test_what_came_too_late_elsewhere_was_owed_and_what_may_still_come_in_time_is_not() -> None:
-    assert lost() == (DebtItem("stored", 3, 0),)
-    assert lost((6.0, "a"), (6.0, "b"), (6.0, "c")) == (DebtItem("stored", 0, 0),)
-    assert lost((6.0, "a"), (9.8, "b")) == (DebtItem("stored", 2, 1),)
-    assert lost((6.0, "a"), (9.8, "b"), (9.8, "c")) == (DebtItem("stored", 2, 2),)
-
-
-def twice(*withdrawn: str) -> tuple[DebtItem, ...]:
-    """Rows of which one id stands at two places, and another was told twice at the same."""
-    damage = Damage(reading="stored", debts={"purged": "quarantine"}, repeats_by="place")
-    readings = (*plan().readings, PlannedReading("stored", id="id", time="t", fields={"place": "offset"}))
-    story = bad_model(plan(faults=(fault(damage=damage),), readings=readings), rescores=False)
-    story.records(2.0, "stored", {"id": "before", "offset": 1}, {"id": "before", "offset": 2})
-    story.records(5.0, "stored", *({"id": name, "offset": at} for name, at in (("a", 3), ("a", 4), ("b", 5), ("b", 5))))
-    story.records(9.8, "quarantine", *({"id": name} for name in withdrawn))
-    return card(story).debt
-
-
-def test_what_stands_at_two_places_is_owed_and_what_is_told_twice_is_not() -> None:
-    assert twice() == twice("b") == (DebtItem("purged", 1, 0),)
-    assert twice("a") == (DebtItem("purged", 1, 1),)
-
-
 def test_a_debt_that_is_read_seldom_may_have_been_repaid_since_the_reading_before() -> None:
     readings = tuple(msgspec.structs.replace(reading, every_s=3.0) for reading in plan().readings)
     seldom, often = card(bad_model(plan(readings=readings))), card(bad_model())
