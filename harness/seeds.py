@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-
 
 def derive(seed: int, *names: str | int) -> int:
     """A 63-bit seed for the purpose that `names` spell, the same on every machine and in every process."""
+    import hashlib  # with the first draw, not with whoever might draw: it loads OpenSSL
+
     text = "\x1f".join([str(seed), *map(str, names)])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -228,24 +229,54 @@ def _damages(source: Path, chain: tuple[corrupt.Corruption, ...]) -> Callable[[]
     )
 
 
-def importing(rounds: int) -> None:
-    def run(code: str) -> Callable[[], object]:
-        return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+IMPORTING = """
+import time
+clocks = time.perf_counter, time.process_time
+began = [clock() for clock in clocks]
+import numpy
+halfway = [clock() for clock in clocks]
+import harness.corrupt
+ended = [clock() for clock in clocks]
+print(*(one - two for later, sooner in ((halfway, began), (ended, halfway)) for one, two in zip(later, sooner)))
+"""
 
-    found = median({"nothing": run(""), "numpy": run("import numpy"), "corrupt": run("import harness.corrupt")}, rounds)
-    print("\nimport, ms beyond an interpreter that imports nothing")
-    for name in ("numpy", "corrupt"):
-        print(f"  {name:<12}{found[name] - found['nothing']:>9.1f}")
+
+def importing(rounds: int) -> None:
+    """In new interpreters, with their bytecode written, as it is where the package is installed."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, "PYTHONPYCACHEPREFIX": folder, "PYTHONPATH": str(Path(__file__).parents[2])}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
+        found = [
+            [
+                float(n) * 1000
+                for n in subprocess.check_output([sys.executable, "-c", IMPORTING], env=env, text=True).split()
+            ]
+            for _ in range(rounds + 1)
+        ][1:]  # the first one compiles
+    print("\nimport, ms: median by the clock, of the processor, and the shortest of the processor")
+    for at, name in enumerate(("numpy", "all else")):
+        clock, processor = [one[2 * at] for one in found], [one[2 * at + 1] for one in found]
+        print(f"  {name:<12}{statistics.median(clock):>9.1f}{statistics.median(processor):>9.1f}{min(processor):>9.1f}")
+    both = [one[1] + one[3] for one in found]
+    print(f"  {'together':<12}{statistics.median(one[0] + one[2] for one in found):>9.1f}", end="")
+    print(f"{statistics.median(both):>9.1f}{min(both):>9.1f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--chunks", type=int, default=100, help="of a million rows each, for whether it is linear")
-    parser.add_argument("--files", action="store_true", help="only `drill corrupt` on files")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--files", action="store_true", help="only `drill corrupt` on files")
+    only.add_argument("--import", dest="importing", action="store_true", help="only the import")
+    only.add_argument("--kinds", action="store_true", help="only the types beside copying, at dose 0.05")
     arguments = parser.parse_args()
     if arguments.files:
         return files(arguments.rounds)
+    if arguments.importing:
+        return importing(arguments.rounds)
+    if arguments.kinds:
+        return kinds(0.05, arguments.rounds)
     for dose in (0.05, 0.5):
         kinds(dose, arguments.rounds)
     peer(arguments.rounds)

@@ -28,9 +28,8 @@ class Place:
         return np.arange(self.first, self.first + len(self.table), dtype=np.int64)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Mechanism:
-    """Completely at random, unless a mechanism says otherwise. Its fields are its parameters."""
+    """Completely at random, unless a mechanism says otherwise. Each is a frozen dataclass, its fields are its parameters."""
 
     name: ClassVar[str]
 

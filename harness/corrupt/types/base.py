@@ -1,4 +1,5 @@
-"""What the types of damage have in common. Each is a frozen dataclass whose fields are its parameters.
+"""What the types of damage have in common. Each is a frozen dataclass whose fields are its parameters; the bases here have no
+fields, and are plain classes, since a declaration takes a millisecond of everybody's import.
 
 Three kinds: those that change cells, those that move, copy or take away rows, and those that change which columns there are.
 """
@@ -6,7 +7,6 @@ Three kinds: those that change cells, those that move, copy or take away rows, a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,15 +19,15 @@ from harness.corrupt.table import Table
 DType = np.dtype[Any]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Damage(ABC):
+    """Something that happens to values, rows or columns."""
+
     name: ClassVar[str]
 
     def check(self) -> None:  # noqa: B027 - types whose every parameter is legal have nothing to check
         """Raises CorruptionError where the parameters make no sense."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class CellDamage(Damage):
     per_value: ClassVar[bool] = True
     """Whether each cell is drawn by itself, or a row as a whole."""
@@ -58,7 +58,6 @@ class CellDamage(Damage):
         """What the cells that are hit become."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class NumberDamage(CellDamage):
     """On numbers. What isn't one (missing values, text among objects) stays as it is."""
 
@@ -108,7 +107,6 @@ class NumberDamage(CellDamage):
         return one
 
 
-@dataclass(frozen=True, kw_only=True)
 class RowDamage(Damage):
     """Rows move, come twice, or are gone. A row stands at its own place, its n-th copy at n-th of `arrivals`."""
 
@@ -123,7 +121,6 @@ class RowDamage(Damage):
         """
 
 
-@dataclass(frozen=True, kw_only=True)
 class TableDamage(Damage):
     """Other columns than there were. Whom it hits is told by `hit` (None: everybody, in every batch); no other row changes."""
 
