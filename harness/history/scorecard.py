@@ -84,6 +84,8 @@ class Moments(msgspec.Struct, frozen=True):
     t_cond: int | None = None
     t_fire: int | None = None
     t_page: int | None = None
+    t_called: int | None = None
+    """The first page since the injection, be it the one that qualifies or not: what a response counts from."""
     t_detect: int | None = None
     t_ack: int | None = None
     t_sev: int | None = None
@@ -133,7 +135,7 @@ class Collateral(msgspec.Struct, frozen=True):
 
 
 class StepResult(msgspec.Struct, frozen=True):
-    """One playbook step: outcome passed, failed, skipped or not reached; times from the page, in seconds."""
+    """One playbook step: outcome passed, failed, skipped or not reached; times from t_called, in seconds."""
 
     id: str
     section: str

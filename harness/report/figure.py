@@ -61,6 +61,7 @@ def describe(scene: Scene) -> str:
     moments = (
         ("fault active", at.t_active_from),
         ("objectives lost", at.t_impact),
+        ("first page", at.t_called if at.t_called != at.t_page else None),
         ("page received", at.t_page),
         ("acknowledged", at.t_ack),
         ("first change", at.t_mut),

@@ -16,7 +16,7 @@ TEXT_MAX = 400
 NOT_OBSERVED = "not observed"
 TIME_NAMES = {
     "ttd": ("TTD", "time to detect", "fault active to page"),
-    "tta": ("TTA", "time to acknowledge", "page to acknowledgement"),
+    "tta": ("TTA", "time to acknowledge", "first page to acknowledgement"),
     "tte": ("TTE", "time to engage", "acknowledgement to first look"),
     "ttl": ("TTL", "time to locate", "detection to diagnosis"),
     "ttm": ("TTM", "time to mitigate", "detection to objectives back"),
@@ -181,7 +181,7 @@ def outcome_text(card: Scorecard) -> str:
 
 
 def step_times(step: StepResult) -> str:
-    """When a step ran, counted from the page."""
+    """When a step ran, counted from the first page."""
     if step.started_s is None:
         return "-"
     end = "…" if step.ended_s is None else f"{step.ended_s:+.2f}"

@@ -27,7 +27,7 @@ from harness.score.rounding import rounded
 from harness.score.times import times
 from harness.score.verdict import exit_code, verdict
 
-SCORER = "mldrill score 6"
+SCORER = "mldrill score 7"
 """Changes whenever the same history would get another scorecard."""
 
 
@@ -91,7 +91,7 @@ def _scored(history: Recording) -> Scorecard:
             bad_samples={str(kind): count for kind, count in impact.bad.items()},
             debt=owed.items,
             collateral=side,
-            conformance=conformance(evidence, page_ns=at.t_page),
+            conformance=conformance(evidence, page_ns=at.t_called),
             diagnosis=diagnosis.diagnosis,
             outcome=outcome(word, criteria, side),
             false_pages=None if paged is None else len(paged),

@@ -37,7 +37,7 @@ class Done(msgspec.Struct, frozen=True):
 
 
 def conformance(evidence: Evidence, *, page_ns: int | None) -> Conformance | None:
-    """None where the plan has no playbook. Step times count from the page."""
+    """None where the plan has no playbook. Step times count from `page_ns`, the page that called the responder."""
     playbook = evidence.plan.playbook
     if playbook is None:
         return None

@@ -4,6 +4,9 @@ A page qualifies if it matches what is expected, was not firing before, and its 
 The last is why a chronic alert detects nothing. Where the clocks' error, or a time that isn't told, leaves open on which side of
 the injection the condition became true, the page neither qualifies nor is it ruled out: detection is then undecided.
 
+Whoever answers may be called by another page before the one that counts: two rules see one fault half a second apart. What the
+responder then does is counted from that call on (`called`), or an acknowledgement half a second early would be none at all.
+
 Rejected: "an alert fired" (any alert), the end of the session as the time of detection, and the cleared alert as proof.
 """
 
@@ -23,10 +26,12 @@ FIRING = "firing"
 class Detection(msgspec.Struct, frozen=True):
     """`page`: the first that qualifies. `perhaps`: one of which the clocks can't tell. `detect_ns`: page or declaration.
 
+    `called`: the first page since the injection, whatever it was about, or the one that qualifies where that came first.
     `floors`: None where no page is expected.
     """
 
     page: AlertReceived | None
+    called: AlertReceived | None
     perhaps: AlertReceived | None
     detect_ns: int | None
     res_ns: int
@@ -51,7 +56,7 @@ class Floors(msgspec.Struct, frozen=True):
 def detection(evidence: Evidence) -> Detection:
     """The detection of a fault arm; everything None where nothing was injected or nothing is expected."""
     plan, inject_ns = evidence.plan, evidence.first_inject_ns
-    page = perhaps = None
+    page = perhaps = called = None
     if plan.detect is not None and inject_ns is not None:
         chronic = firing_before(evidence, inject_ns)
         for alert in evidence.alerts:
@@ -64,6 +69,8 @@ def detection(evidence: Evidence) -> Detection:
                 page = alert
                 break
             perhaps = perhaps or (alert if after is None else None)
+        calls = pages(evidence, from_ns=inject_ns, to_ns=evidence.ended_ns)[:1] + ((page,) if page is not None else ())
+        called = min(calls, key=lambda alert: alert.t_ns, default=None)
     declared_ns = _declared_ns(evidence, inject_ns)
     moments = [t_ns for t_ns in (page.t_ns if page else None, declared_ns) if t_ns is not None]
     detect_ns = min(moments, default=None)
@@ -71,6 +78,7 @@ def detection(evidence: Evidence) -> Detection:
     lag_ns = evidence.lag_ns(detect_ns) if detect_ns is not None else 0
     return Detection(
         page=page,
+        called=called,
         perhaps=perhaps,
         detect_ns=detect_ns,
         res_ns=lag_ns + (page.res_ns if page is not None and by_page else 0),

@@ -28,7 +28,7 @@ def moments(
     """All of them; `recovery` None where nothing was broken."""
     inject_ns = evidence.first_inject_ns
     from_ns = inject_ns if inject_ns is not None else evidence.baseline_end_ns()
-    page = detected.page
+    page, called = detected.page, detected.called
     acts = [t for t, act in evidence.issued(Act) if act.action not in HARMLESS_ACTIONS]
     return Moments(
         t_inject=inject_ns,
@@ -38,8 +38,9 @@ def moments(
         t_cond=page.active_ns if page else None,
         t_fire=page.starts_ns if page else None,
         t_page=page.t_ns if page else None,
+        t_called=called.t_ns if called else None,
         t_detect=detected.detect_ns,
-        t_ack=_first(_said(evidence, ReportKind.ACK), page.t_ns if page else from_ns),
+        t_ack=_first(_said(evidence, ReportKind.ACK), called.t_ns if called else from_ns),
         t_sev=_first(_said(evidence, ReportKind.SEVERITY), from_ns),
         t_engage=_first([t for t, _ in evidence.issued(Observe)], from_ns),
         t_loc=loc_ns,

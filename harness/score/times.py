@@ -40,6 +40,8 @@ def times(evidence: Evidence, at: Moments, *, detected: Detection, impact: Impac
     page = detected.page
     error = page.clock_error_ns if page is not None else 0
     detect = End(at.t_detect, detected.res_ns, "nobody noticed", expects)
+    called = detected.called
+    called_res = called.res_ns + evidence.lag_ns(called.t_ns) if called is not None else 0
     page_end = End(at.t_page, page.res_ns + evidence.lag_ns(page.t_ns) if page else 0, "no page that qualifies")
     no_zero = "the fault was never seen to be active" if expects else "nothing is to be noticed in this arm"
 
@@ -55,7 +57,7 @@ def times(evidence: Evidence, at: Moments, *, detected: Detection, impact: Impac
     untold = "the monitoring doesn't say" if page is not None else "no page that qualifies"
     return Times(
         ttd=span(zero, width, detect, no_zero, floors.whole_s if floors else None),
-        tta=span(at.t_page, page_end.res_ns, End(at.t_ack, 0, "nobody acknowledged"), "no page that qualifies"),
+        tta=span(at.t_called, called_res, End(at.t_ack, 0, "nobody acknowledged"), "nobody was paged"),
         tte=span(at.t_ack, 0, End(at.t_engage, 0, "nobody looked at evidence"), "nobody acknowledged"),
         ttl=span(detected_at, detected_res, End(at.t_loc, 0, "no diagnosis earned credit"), undetected),
         ttm=span(detected_at, detected_res, _end(recovery.mitigated if recovery else None, nothing), undetected),

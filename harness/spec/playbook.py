@@ -27,7 +27,7 @@ class Section(StrEnum):
 
 
 class TimeTargets(Written):
-    """Time targets: acknowledge from the page, the others from t_active; defaults of a scenario's silent limits."""
+    """Time targets: acknowledge from the first page, the others from t_active; defaults of a scenario's silent limits."""
 
     acknowledge: Seconds | None = Field(default=None, description="From the page")
     detect: Seconds | None = Field(default=None, description="From the first moment of the effect")
@@ -103,7 +103,8 @@ class Cell(Written):
     when: Condition | None = Field(default=None, description="fields are `step.field`")
     timeout: Seconds = Field(default=10.0, validate_default=False, description="How long the step may take")
     within: Seconds | None = Field(
-        default=None, description="Step time target from the page; counts for conformance only"
+        default=None,
+        description="Step time target from the first page since the injection; counts for conformance only",
     )
     requires: tuple[Name, ...] = Field(default=(), description="Steps that must have succeeded before")
     guard: bool = Field(default=False, description="A guard: must have been done before any change")

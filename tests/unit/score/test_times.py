@@ -160,6 +160,32 @@ def test_the_durations_of_a_response() -> None:
     assert values == [0.2, 0.2, 1.0, 2.5, 2.0, 6.1]
 
 
+def test_an_acknowledgement_counts_from_the_page_that_called_though_another_one_detects() -> None:
+    """The one that counts comes at 7.0 and is acknowledged at 7.2; an earlier one is about something else."""
+    called = card(bad_model().alert(6.5, "InputOdd", layer="data", cond=6.0, fire=6.4))
+    assert (called.times.tta.value_s, called.moments.t_called, called.moments.t_page) == (0.7, ns(6.5), ns(7.0))
+    assert called.times.ttd == card(bad_model()).times.ttd
+
+
+def test_who_acknowledges_the_first_page_needn_t_do_so_again() -> None:
+    early = bad_model(responds=False).alert(6.5, "InputOdd", layer="data", cond=6.0, fire=6.4).say(6.6, ReportKind.ACK)
+    assert (card(early).times.tta.value_s, card(early).moments.t_ack) == (0.1, ns(6.6))
+    found = card(early).conformance
+    assert found is not None
+    assert "acknowledge" not in found.out_of_time
+    late = card(bad_model(responds=False).alert(6.5, "InputOdd", cond=6.0).say(8.6, ReportKind.ACK)).conformance
+    assert late is not None
+    assert "acknowledge" in late.out_of_time  # 1.6 s after the page that counts, 2.1 s after the first; 2 s are allowed
+
+
+def test_neither_a_ticket_nor_what_fired_before_calls_anybody() -> None:
+    story = bad_model().alert(6.5, "InputDrift", layer="distribution", severity=Severity.TICKET, cond=6.0)
+    story.alert(2.0, "Old", layer="data", cond=1.5).alert(6.0, "Old", layer="data", cond=1.5)
+    assert card(story).moments.t_called == ns(7.0)
+    unpaged = card(bad_model(page_at=None).alert(6.5, "InputOdd", layer="data", cond=6.0))
+    assert (unpaged.moments.t_page, unpaged.times.tta.value_s) == (None, 0.7)
+
+
 def test_what_never_happened_is_censored_at_the_end_and_never_a_result() -> None:
     times = card(bad_model(responds=False, end_at=36.0, reason=BUDGET)).times
     assert [(t.value_s, t.censored, t.at_ns) for t in (times.ttm, times.ttr)] == [
