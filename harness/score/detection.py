@@ -69,8 +69,7 @@ def detection(evidence: Evidence) -> Detection:
                 page = alert
                 break
             perhaps = perhaps or (alert if after is None else None)
-        calls = pages(evidence, from_ns=inject_ns, to_ns=evidence.ended_ns)[:1] + ((page,) if page is not None else ())
-        called = min(calls, key=lambda alert: alert.t_ns, default=None)
+        called = _first_call(evidence, inject_ns, page)
     declared_ns = _declared_ns(evidence, inject_ns)
     moments = [t_ns for t_ns in (page.t_ns if page else None, declared_ns) if t_ns is not None]
     detect_ns = min(moments, default=None)
@@ -98,6 +97,19 @@ def firing_before(evidence: Evidence, t_ns: int) -> frozenset[str]:
         else:
             firing.discard(alert.name)
     return frozenset(firing)
+
+
+def _first_call(evidence: Evidence, inject_ns: int, page: AlertReceived | None) -> AlertReceived | None:
+    """The first page that began to fire since the injection, though it may have fired and gone before; or the one that counts."""
+    firing = set(firing_before(evidence, inject_ns))
+    for alert in evidence.alerts:
+        if not inject_ns <= alert.t_ns <= evidence.ended_ns:
+            continue
+        if alert is page or (alert.status == FIRING and alert.severity is Severity.PAGE and alert.name not in firing):
+            return alert
+        if alert.status != FIRING:
+            firing.discard(alert.name)
+    return page
 
 
 def pages(evidence: Evidence, *, from_ns: int, to_ns: int) -> tuple[AlertReceived, ...]:

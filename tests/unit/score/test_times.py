@@ -186,6 +186,18 @@ def test_neither_a_ticket_nor_what_fired_before_calls_anybody() -> None:
     assert (unpaged.moments.t_page, unpaged.times.tta.value_s) == (None, 0.7)
 
 
+def test_a_page_that_had_gone_by_the_injection_or_goes_after_it_calls_when_it_fires_anew() -> None:
+    story = bad_model().alert(2.0, "Old", layer="data", cond=1.5).alert(5.0, "Old", layer="data", status="resolved")
+    assert card(story.alert(6.0, "Old", layer="data", cond=6.0)).moments.t_called == ns(6.0)
+
+
+def test_where_a_ticket_is_what_counts_it_calls_unless_a_page_came_first() -> None:
+    seldom = plan(detect=PlannedDetect(Layer.DISTRIBUTION, within_s=8.0, severity=Severity.TICKET))
+    story = bad_model(seldom).alert(6.5, "InputDrift", layer="distribution", severity=Severity.TICKET, cond=6.0)
+    assert (card(story).moments.t_page, card(story).moments.t_called) == (ns(6.5), ns(6.5))
+    assert card(story.alert(6.2, "InputOdd", layer="data", cond=6.0)).moments.t_called == ns(6.2)
+
+
 def test_what_never_happened_is_censored_at_the_end_and_never_a_result() -> None:
     times = card(bad_model(responds=False, end_at=36.0, reason=BUDGET)).times
     assert [(t.value_s, t.censored, t.at_ns) for t in (times.ttm, times.ttr)] == [
