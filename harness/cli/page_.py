@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,23 @@ import click
 import msgspec
 
 from harness.cli.telling import tell
+from harness.contract.faults import PlannedFault
 from harness.contract.words import Arm
 from harness.errors import HarnessError, UsageError
 from harness.report.leaf.text import Floor, Links
+
+
+class AtDose(msgspec.Struct, frozen=True):
+    """One dose as it was tried."""
+
+    streams: int
 
 
 class Dose(msgspec.Struct, frozen=True):
     """What `drill dose --json` tells, as far as a page needs it."""
 
     smallest: Floor
+    clean: AtDose
 
 
 @click.command("page")
@@ -57,9 +66,10 @@ def command(run: Path, others: tuple[Path, ...], dose: Path | None, to: Path | N
     folder.mkdir(parents=True, exist_ok=True)
     scenario, playbook, links = _files(history.header, folder)
     told = shown(history, card)
-    floor = None if dose is None else _dose(dose).smallest
+    floor = None if dose is None else _floor(dose)
     page, drawing = folder / f"{plan.scenario}.md", folder / f"{plan.scenario}.svg"
-    page.write_text(described(scenario, playbook, links=links) + measured(told, card, others=beside, floor=floor))
+    found = measured(told, card, others=beside, floor=floor, doseless=_doseless(plan.faults))
+    page.write_text(described(scenario, playbook, links=links) + found)
     drawing.write_text(f"{picture(told)}\n")
     tell(json.dumps({"page": str(page), "picture": str(drawing)}) if as_json else str(page))
     return 0
@@ -91,8 +101,19 @@ def _files(header: Any, folder: Path) -> tuple[Any, Any, Links]:
     return scenario, playbook, links
 
 
-def _dose(path: Path) -> Dose:
+def _doseless(faults: Sequence[PlannedFault]) -> str:
+    """The fault for which no dose can be found offline; empty where one can, or where the plugin of a fault isn't installed."""
+    from harness.cli.dosing.asked import without_dose
+
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Dose)
+        return without_dose(faults)
+    except HarnessError:
+        return ""
+
+
+def _floor(path: Path) -> Floor:
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Dose)
+        return msgspec.structs.replace(found.smallest, streams=found.clean.streams)
     except (OSError, msgspec.DecodeError) as error:
         raise UsageError(f"{path}: not what `drill dose NAME --json` prints: {error}") from None

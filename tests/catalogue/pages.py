@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.cli.dosing.asked import without_dose
+from harness.cli.drill import NOBODY, choose
 from harness.cli.page_ import links_of
 from harness.report.leaf.text import MEASURED, described
 from harness.spec.find import all_scenarios, find_playbook
@@ -18,6 +20,9 @@ ROWS = re.compile(r"[DFX]\d+")
 _RULE = re.compile(r"^\| (\w+) \| ([\w-]+) \| (page|ticket) \| ([^|]+) \|$", re.MULTILINE)
 _BLIND = re.compile(r"^- ([\w-]+): (.+)$", re.MULTILINE)
 BEFORE = "before it"
+DOSE = "## How little of it is seen"
+UNTOLD = "finds the smallest share"
+FLOOR = re.compile(r"smallest share of damaged rows that is seen in time is|At no dose is it seen")
 HEAD = """# What each fault does to the data, and to each monitor
 
 Each page shows one scenario that nobody answered, as it was recorded: above, the fields that moved; below, when each rule of
@@ -64,6 +69,11 @@ def wanted() -> list[Wanted]:
     return sorted(named, key=lambda one: (one.rows[0][0], int(one.rows[0][1:]), one.name))
 
 
+def doseless(one: Wanted) -> str:
+    """The fault because of which no dose can be found offline; empty where `drill dose` can."""
+    return without_dose(choose(str(one.path), target=None, arm=None, seed=None, responder=NOBODY).plan.faults)
+
+
 def text(one: Wanted) -> str:
     """What scenario and playbook say of it, as it must stand on its page."""
     playbook = find_playbook(one.scenario.playbook, near=one.path) if one.scenario.playbook is not None else None
@@ -75,6 +85,17 @@ def refreshed(one: Wanted) -> str:
     """The page with what the files say now, and what the run showed then."""
     _, mark, measured = one.page.read_text().partition(MEASURED)
     return text(one) + mark + measured
+
+
+def told_dose(page: str) -> str:
+    """What a page tells of the smallest dose."""
+    return page.partition(DOSE)[2].partition("## ")[0].strip()
+
+
+def with_dose_of(before: str, page: str) -> str:
+    """The page as it was drawn anew, with what the one before told of the smallest dose: that was found beside the run."""
+    told, now = told_dose(before), told_dose(page)
+    return page.replace(now, told) if FLOOR.search(told) and UNTOLD in now else page
 
 
 def index() -> str:

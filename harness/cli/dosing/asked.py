@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from harness.cli.corrupt_ import chain_of
 from harness.cli.dosing.trial import Question
 from harness.cli.drill import NOBODY, choose
+from harness.contract.faults import PlannedFault
 from harness.corrupt import Corruption, parse
 from harness.corrupt.errors import CorruptionError
 from harness.errors import UnsupportedError, UsageError
@@ -81,18 +82,23 @@ class Asked:
         )
 
 
+def without_dose(faults: Iterable[PlannedFault]) -> str:
+    """The first of these faults that doesn't damage records; empty where all do, so that a dose can be found offline."""
+    return next((one.fault for one in faults if not isinstance(load("fault", one.fault), Damaging)), "")
+
+
 def of_scenario(name: str, target: str | None, *, within: float | None, seed: int | None) -> Asked:
     """The faults of the scenario, and the alert that it expects."""
 
     chosen = choose(name, target=target, arm=None, seed=seed, responder=NOBODY)
+    if doseless := without_dose(chosen.plan.faults):
+        raise UnsupportedError(
+            f"{chosen.scenario.path}: {doseless} doesn't damage records, so it has no dose to be found offline",
+            hint="give the damage itself: drill dose --spec FILE",
+        )
     chain: list[Corruption] = []
     for planned in chosen.plan.faults:
-        fault = load("fault", planned.fault)
-        if not isinstance(fault, Damaging):
-            raise UnsupportedError(
-                f"{chosen.scenario.path}: {planned.fault} doesn't damage records, so it has no dose to be found offline",
-                hint="give the damage itself: drill dose --spec FILE",
-            )
+        fault: Damaging = load("fault", planned.fault)
         column = {"columns": [planned.arguments["column"]]} if "column" in planned.arguments else {}
         try:
             chain.append(parse({**column, **fault.corruption(planned.arguments), "seed": planned.seed}))

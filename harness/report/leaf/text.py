@@ -38,6 +38,8 @@ class Floor(msgspec.Struct, frozen=True):
     dose: float | None
     low: float | None
     high: float | None
+    streams: int | None = None
+    """At each dose; None where nobody told."""
 
 
 def described(scenario: Scenario, playbook: Playbook | None, *, links: Links) -> str:
@@ -85,8 +87,11 @@ def described(scenario: Scenario, playbook: Playbook | None, *, links: Links) ->
     return "\n".join(lines)
 
 
-def measured(told: Shown, card: Scorecard, *, others: Sequence[Scorecard] = (), floor: Floor | None = None) -> str:
-    """What the recorded run showed, and how it and the others came out."""
+def measured(
+    told: Shown, card: Scorecard, *, others: Sequence[Scorecard] = (), floor: Floor | None = None, doseless: str = ""
+) -> str:
+    """What the recorded run showed, and how it and the others came out. `doseless`: the fault because of which nothing can tell
+    the smallest share of damage that is seen."""
     scene = told.scene
     lines = [MEASURED, "", "## What it does to the data", "", *_moved(told), ""]
     lines += ["## What each monitor says", "", f"0 s is where {scene.zero_label}.", ""]
@@ -96,8 +101,7 @@ def measured(told: Shown, card: Scorecard, *, others: Sequence[Scorecard] = (), 
     if not told.seeing:
         lines.append("| none | | | |")
     lines += ["", "Blind to it:", "", *(_blind(told) or ["- none"]), ""]
-    if floor is not None or any(fault.damage is not None and fault.damage.by_mask for fault in scene.plan.faults):
-        lines += ["## How little of it is seen", "", _floor(floor, scene.plan.scenario), ""]
+    lines += ["## How little of it is seen", "", _floor(floor, scene.plan.scenario, doseless=doseless), ""]
     lines += ["## How it ended", "", *_ended([card, *others])]
     return "\n".join(lines) + "\n"
 
@@ -160,16 +164,17 @@ def _moved(told: Shown) -> list[str]:
     return lines
 
 
-def _floor(floor: Floor | None, scenario: str) -> str:
+def _floor(floor: Floor | None, scenario: str, *, doseless: str) -> str:
+    if floor is None and doseless:
+        return f"No smallest dose can be found offline: `{doseless}` doesn't damage records."
     if floor is None:
         return f"`drill dose {scenario}` finds the smallest share of damaged rows that is seen in time."
+    ran = f"`drill dose {scenario}{f' --streams {floor.streams}' if floor.streams is not None else ''}`"
     if floor.dose is None:
-        return f"At no dose is it seen in time: `drill dose {scenario}`."
-    ends = [percent(end) if end is not None else "?" for end in (floor.low, floor.high)]
-    return (
-        f"The smallest share of damaged rows that is seen in time is {percent(floor.dose)} (95 %: {ends[0]} to {ends[1]}):"
-        f" `drill dose {scenario}`."
-    )
+        return f"At no dose is it seen in time: {ran}."
+    low, high = (percent(end) if end is not None else "?" for end in (floor.low, floor.high))
+    share = f"{percent(floor.dose)} (95 %: {low} to {high})"
+    return f"The smallest share of damaged rows that is seen in time is {share}: {ran}."
 
 
 def _ended(cards: Iterable[Scorecard]) -> list[str]:

@@ -243,10 +243,13 @@ def test_a_program_that_never_ends_is_ended(tmp_path: Path):
         Program(load_target(target(tmp_path, offline=offline))).rows(seed=1, first=0, count=1)
 
 
-def test_a_fault_that_damages_no_records_is_refused():
-    done = run("slow-feature-store")
+@pytest.mark.parametrize(
+    ("scenario", "fault"), [("slow-feature-store", "link.latency"), ("poisoned-labels", "model.promote")]
+)
+def test_a_fault_that_damages_no_records_is_refused(scenario: str, fault: str):
+    done = run(scenario)
     assert isinstance(done.exception, UnsupportedError)
-    assert "doesn't damage records" in done.exception.message
+    assert f"{fault} doesn't damage records" in done.exception.message
 
 
 def test_neither_and_both_are_refused(tmp_path: Path):
