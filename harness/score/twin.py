@@ -100,6 +100,8 @@ def twin(run: Recording, other: Recording) -> Twin:
     if hit.decided and rest.decided:
         chance = so_few(hit.agree, hit.decided, others=rest.agree, others_tried=rest.decided)
     repair, reason = _judged(hit, rest, chance, told=len(known) == len(ids))
+    if repair is Repair.REPAIRED and _harmless(hit, rest):
+        reason += "; they did so at first, too: no decision shows whether it was repaired"
     plan = run.header.plan
     return Twin(
         scenario=plan.scenario,
@@ -152,6 +154,11 @@ def _judged(hit: Agreement, rest: Agreement, chance: float | None, *, told: bool
             "undamaged requests don't agree either: something else than the damage changed decisions",
         )
     return Repair.REPAIRED, "damaged requests agree with the twin as often as undamaged ones"
+
+
+def _harmless(hit: Agreement, rest: Agreement) -> bool:
+    """Whether the damaged ones agreed as often before anything was scored again: then decisions can't tell a repair from none."""
+    return so_few(hit.at_first, hit.decided, others=rest.at_first, others_tried=rest.decided) >= UNLIKELY
 
 
 def _agreement(keys: set[str], broken: _Side, whole: _Side) -> Agreement:

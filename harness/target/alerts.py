@@ -18,6 +18,8 @@ from harness.target import http
 from harness.target.interpolate import fill_url
 
 SUSPECT_S = 10.0
+"""More than the first alert of most faults takes. A fault of a small part of the rows may take longer: whoever can
+ask the target since when should."""
 
 
 def active(alerts: AlertsSpec, names: Mapping[str, Json], *, timeout_s: float) -> list[dict[str, Any]]:
@@ -51,7 +53,7 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Json]:
     """Of those that fire: how many (`firing`, `pages`), which (`names`, `newest`), since when; and each rule's state.
 
     Times are unix seconds: `first_active_t`, when the first condition became true; `suspect_since_t`, from when on what
-    passed must be distrusted, which is as much earlier as a monitoring window may take to fill.
+    passed must be distrusted, for an alert comes only when enough was seen: a guess, `SUSPECT_S` earlier.
     """
     fires = sorted((alert for alert in found if is_firing(alert)), key=_active_t)
     states = {str(alert.get("labels", {}).get("alertname", "")): str(alert.get("state")) for alert in [*found, *fires]}

@@ -69,6 +69,15 @@ def test_what_was_scored_again_as_the_twin_has_it_is_repaired() -> None:
     assert found.damaged_rows == {"run": {"quarantined": 40}, "twin": {"stored": 40}}
 
 
+def test_damage_that_changed_no_decision_proves_no_repair_and_is_told_so() -> None:
+    rescored = dict.fromkeys(DAMAGED, "approve")
+    harmless = twin(run(4, rescored=rescored), run(6, arm=Arm.CONTROL))
+    hurt = twin(run(4, wrong=range(100, 106), rescored=rescored), run(6, arm=Arm.CONTROL))
+    assert (harmless.repair, hurt.repair) == (Repair.REPAIRED, Repair.REPAIRED)
+    assert harmless.reason.endswith("they did so at first, too: no decision shows whether it was repaired")
+    assert hurt.reason == "damaged requests agree with the twin as often as undamaged ones"
+
+
 def test_what_nobody_scored_again_is_not_repaired() -> None:
     found = twin(run(4, wrong=DAMAGED), run(6, arm=Arm.CONTROL))
     assert (found.repair, found.damaged.agree) == (Repair.NOT_REPAIRED, 0)
