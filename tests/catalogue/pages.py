@@ -21,8 +21,8 @@ _RULE = re.compile(r"^\| (\w+) \| ([\w-]+) \| (page|ticket) \| ([^|]+) \|$", re.
 _BLIND = re.compile(r"^- ([\w-]+): (.+)$", re.MULTILINE)
 BEFORE = "before it"
 DOSE = "## How little of it is seen"
-UNTOLD = "finds the smallest share"
-FLOOR = re.compile(r"smallest share of damaged rows that is seen in time is|At no dose is it seen")
+UNTOLD = "finds how many of the rows"
+FLOOR = re.compile(r"To be seen in time it must damage|At no dose is it seen")
 HEAD = """# What each fault does to the data, and to each monitor
 
 Each page shows one scenario that nobody answered, as it was recorded: above, the fields that moved; below, when each rule of

@@ -8,7 +8,20 @@ import pytest
 
 from harness.spec.find import find_target
 from harness.spec.load import load_target
-from tests.catalogue.pages import FOLDER, MEASURED, Wanted, blind, index, rules, text, wanted
+from tests.catalogue.pages import (
+    FLOOR,
+    FOLDER,
+    MEASURED,
+    Wanted,
+    blind,
+    doseless,
+    index,
+    rules,
+    text,
+    told_dose,
+    wanted,
+    with_dose_of,
+)
 
 PICTURE_BYTES_MAX = 60_000
 HEARTBEAT = "Watchdog"
@@ -28,6 +41,15 @@ def test_it_has_a_page_that_says_what_scenario_and_playbook_say(one: Wanted) -> 
     said, mark, _ = one.page.read_text().partition(MEASURED)
     assert mark, "the page has no measured part"
     assert said == text(one), "stale: python -m tests.catalogue --texts"
+
+
+@each
+def test_it_tells_the_smallest_dose_that_is_seen_or_that_none_can_be_found(one: Wanted) -> None:
+    told, fault = told_dose(one.page.read_text()), doseless(one)
+    if fault:
+        assert f"`{fault}` doesn't damage records" in told
+    else:
+        assert FLOOR.search(told), f"python -m tests.catalogue {one.name} --dose"
 
 
 @each
@@ -55,6 +77,16 @@ def test_page_and_picture_name_every_rule_once_as_seeing_or_blind(one: Wanted) -
     assert HEARTBEAT not in fired + silent
     drawn = " ".join(ET.fromstring(one.picture.read_text()).itertext())
     assert [name for name in fired + silent if name not in drawn] == []
+
+
+def test_a_page_drawn_anew_keeps_what_was_told_of_the_dose() -> None:
+    old = (
+        "a\n## How little of it is seen\n\nAt no dose is it seen in time: `drill dose x`.\n\n## How it ended\n\nthen\n"
+    )
+    new = "b\n## How little of it is seen\n\n`drill dose x` finds how many of the rows.\n\n## How it ended\n\nnow\n"
+    kept = with_dose_of(old, new)
+    assert (told_dose(kept), kept[0], kept.endswith("now\n")) == (told_dose(old), "b", True)
+    assert with_dose_of("", new) == with_dose_of(new, new) == new
 
 
 def test_the_index_is_made_of_the_pages() -> None:

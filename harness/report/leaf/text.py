@@ -33,7 +33,8 @@ class Links(msgspec.Struct, frozen=True):
 
 
 class Floor(msgspec.Struct, frozen=True):
-    """The smallest share of damaged rows that is seen in time, with its interval; None where none is, or nobody can tell."""
+    """The smallest share that is seen in time of the rows that a damage may hit, with its interval; None where none is, or nobody
+    can tell."""
 
     dose: float | None
     low: float | None
@@ -168,13 +169,13 @@ def _floor(floor: Floor | None, scenario: str, *, doseless: str) -> str:
     if floor is None and doseless:
         return f"No smallest dose can be found offline: `{doseless}` doesn't damage records."
     if floor is None:
-        return f"`drill dose {scenario}` finds the smallest share of damaged rows that is seen in time."
+        return f"`drill dose {scenario}` finds how many of the rows that it may hit must be damaged to be seen in time."
     ran = f"`drill dose {scenario}{f' --streams {floor.streams}' if floor.streams is not None else ''}`"
     if floor.dose is None:
         return f"At no dose is it seen in time: {ran}."
     low, high = (percent(end) if end is not None else "?" for end in (floor.low, floor.high))
     share = f"{percent(floor.dose)} (95 %: {low} to {high})"
-    return f"The smallest share of damaged rows that is seen in time is {share}: {ran}."
+    return f"To be seen in time it must damage {share} of the rows that it may hit: {ran}."
 
 
 def _ended(cards: Iterable[Scorecard]) -> list[str]:

@@ -138,7 +138,7 @@ def test_the_page_names_what_fired_what_is_blind_and_how_it_ended() -> None:
     assert page.startswith(MEASURED)
     assert "| CanaryWrong | model-quality | page | +3." in page
     assert "- availability: GatewayErrors" in page
-    assert "is 7 % (95 %: 5 % to ?): `drill dose" in page
+    assert "damage 7 % (95 %: 5 % to ?) of the rows that it may hit: `drill dose" in page
     assert " --streams 12`" in page
     assert f"| fault | playbook | {card.verdict} |" in page
 
@@ -148,8 +148,8 @@ def test_where_no_dose_can_be_found_the_page_says_because_of_which_fault() -> No
     card = score(history)
     told = shown(history, card)
     assert "`config.set` doesn't damage records" in measured(told, card, doseless="config.set")
-    assert "finds the smallest share" in measured(told, card)
-    assert "is 7 % " in measured(told, card, floor=Floor(0.07, 0.05, None), doseless="config.set")
+    assert "finds how many of the rows" in measured(told, card)
+    assert "damage 7 % " in measured(told, card, floor=Floor(0.07, 0.05, None), doseless="config.set")
 
 
 def test_the_described_part_says_all_that_scenario_and_playbook_say() -> None:
