@@ -51,6 +51,6 @@ def arranged(is_hit: Mask, *, first: int, moving: Moving) -> tuple[Rows, Rows, M
     free = np.ones(len(stays) + len(at), dtype=bool)
     free[at] = False
     rows = np.empty(len(free), dtype=np.intp)
-    rows[np.flatnonzero(free)] = stays
+    rows[free] = stays
     rows[at] = moving.rows[by_due]
     return rows, at, moving.moved[by_due]

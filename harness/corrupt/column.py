@@ -29,6 +29,25 @@ class _Absent:
 ABSENT = _Absent()
 
 
+_FEW = 0.001, 0.08
+"""Between these shares of a mask, looking at eight cells at once takes half as long as numpy's own search."""
+
+
+def rows_of(mask: Mask) -> Rows:
+    """`np.flatnonzero` of one mask. Where few rows are hit, first the words of eight cells that have any, then in these."""
+    whole = len(mask) // 8 * 8
+    if not _FEW[0] * len(mask) < np.count_nonzero(mask) < _FEW[1] * len(mask) or not mask.flags.c_contiguous:
+        return np.flatnonzero(mask)
+    words = mask[:whole].view(np.uint64)
+    some = np.flatnonzero(words != 0)
+    within = np.flatnonzero(words[some].view(np.bool_))
+    found = some[within >> 3]
+    found <<= 3
+    within &= 7
+    found += within
+    return found if whole == len(mask) else np.concatenate([found, whole + np.flatnonzero(mask[whole:])])
+
+
 def changed(before: Column, after: Column) -> Mask:
     """Which values became others; a missing value that stays missing did not."""
     if before.dtype == object or after.dtype == object:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import seeds
+from harness.corrupt.column import rows_of
 
 Words = NDArray[np.uint64]
 Fractions = NDArray[np.float64]
@@ -74,7 +75,7 @@ def below_at(places: range | NDArray[np.int64], share: float, *, seed: int, name
     )
     hit: NDArray[np.bool_] = drawn < whole
     if scaled > whole:
-        near = np.flatnonzero(drawn == whole)
+        near = rows_of(drawn == whole)
         numbers = near + places.start if isinstance(places, range) else places[near]
         hit[near] = fractions(numbers, seed=seed, name=f"{name}/finer") < scaled - whole
     return hit

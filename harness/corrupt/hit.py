@@ -63,6 +63,8 @@ class Hit:
     def at(self, places: Rows) -> tuple[Column, Mask]:
         """The column's values at places counted from the batch's first row, negative ones before it, and which there are."""
         before = self.before.get(self.name)
+        if not len(places) or places.min() >= 0:  # nearly always: all are in this batch
+            return self.column[places], np.ones(len(places), dtype=bool)
         known = 0 if before is None else len(before)
         there: Mask = np.asarray(places >= -known)
         found = self.column[np.maximum(places, 0)]

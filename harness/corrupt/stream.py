@@ -17,7 +17,7 @@ import numpy as np
 from harness.corrupt import draw
 from harness.corrupt.adapters import Tabular, columns_of
 from harness.corrupt.arrival import Moving, arranged
-from harness.corrupt.column import ABSENT, Column, Columns, Mask, Rows, changed, common, widened
+from harness.corrupt.column import ABSENT, Column, Columns, Mask, Rows, changed, common, rows_of, widened
 from harness.corrupt.errors import CorruptionError, unknown
 from harness.corrupt.hit import Hit
 from harness.corrupt.mechanism.base import Place
@@ -153,11 +153,11 @@ class _Step:
             place = self._place(table, name)
             if damage.per_value or self._is.mechanism.of_cell:
                 hit = self._hit(place, drawn_as=name if damage.per_value else "")
-                out[name], cells[name] = self._one(table, damage, name, hit, np.flatnonzero(hit))
+                out[name], cells[name] = self._one(table, damage, name, hit, rows_of(hit))
             else:
                 if shared is None:
                     hit = self._hit(place, drawn_as="")
-                    shared = hit, np.flatnonzero(hit)
+                    shared = hit, rows_of(hit)
                 out[name], cells[name] = self._one(table, damage, name, shared[0].copy(), shared[1])
             spared += self._is.mechanism.undecided(place)
         self._remember(table, damage.lag)
@@ -216,7 +216,7 @@ class _Step:
     def _rows(self, table: Table, damage: RowDamage) -> Table:
         place = self._place(table, "")
         is_hit = self._hit(place, drawn_as="")
-        hit = np.flatnonzero(is_hit)
+        hit = rows_of(is_hit)
         given = Hit("", hit, table, {}, self._reference, self._is.seed, (), self._first)
         draws = given.fractions("row") if damage.drawn else np.zeros(len(hit))
         arrivals = damage.arrivals(hit + self._first, draws)

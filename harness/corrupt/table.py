@@ -43,7 +43,8 @@ class Cause:
         return replace(self, dropped=self.dropped[:0], spared=0)
 
     def take(self, rows: Rows) -> Cause:
-        return replace(self, cells={name: mask[rows] for name, mask in self.cells.items()}, rows=self.rows[rows])
+        of_rows = self.rows[rows] if self.rows.any() else np.zeros(len(rows), dtype=bool)
+        return replace(self, cells={name: mask[rows] for name, mask in self.cells.items()}, rows=of_rows)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,11 @@ class Table:
         return self.ordinals_of(rows) if self.ids is None else _taken(self.ids, rows)
 
     def ordinals_of(self, rows: Rows) -> Ordinals:
-        return rows + self.numbers.start if isinstance(self.numbers, range) else self.numbers[rows]
+        if not isinstance(self.numbers, range):
+            return self.numbers[rows]
+        if not self.numbers.start:  # a row's number is its ordinal: eight new bytes a row are spared
+            return rows.astype(np.int64, copy=False)
+        return rows + self.numbers.start
 
     def take(self, rows: Rows) -> Table:
         return Table(

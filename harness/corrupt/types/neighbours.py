@@ -77,7 +77,7 @@ class Swapped(CellDamage):
 def _from(hit: Hit, places: np.ndarray) -> Column:
     """Where the row isn't there (before the first of all), the value stays."""
     found, there = hit.at(places)
-    return np.where(there, found, hit.values)
+    return found if there.all() else np.where(there, found, hit.values)
 
 
 def _legal(key: str, value: int, *, least: int) -> None:
