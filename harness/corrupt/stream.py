@@ -8,7 +8,7 @@ Bounded: at most the longest look back and the rows that are late are kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -167,9 +167,9 @@ class _Step:
         """The damaged column; of `mask`, which says who is hit, what really became another value is left."""
         column = table.columns[name]
         wanted = self._wanted(table, damage, name)
-        kept = column.copy() if wanted == column.dtype else widened(column, wanted, name=name)
-        for start in range(0, len(rows), _BLOCK):
-            here = rows[start : start + _BLOCK]
+        same = wanted == column.dtype
+        kept = np.empty(column.shape, column.dtype) if same else widened(column, wanted, name=name)
+        for here in _copied(column, kept, rows) if same else _parts(rows):
             hit = Hit(name, here, table, self._before, self._reference, self._is.seed, self._is.columns, self._first)
             after = damage.values(hit).astype(wanted, copy=False)
             different = changed(hit.values, after)
@@ -255,6 +255,24 @@ class _Step:
 _BLOCK = 32_768
 """Cells that are damaged at once: what a million need meanwhile would be new memory, which costs more than the work."""
 _NOTHING = np.empty(0, dtype=np.int64)
+_NEAR = 262_144
+"""Rows that are copied at once, and damaged while the processor's cache still has them. Fewer would cost more in calls than it saves."""
+
+
+def _copied(column: Column, kept: Column, rows: Rows) -> Iterator[Rows]:
+    """The rows that are hit, part by part, as soon as theirs of the column are copied."""
+    starts = range(0, len(column), _NEAR)
+    ends = np.searchsorted(rows, [start + _NEAR for start in starts]).tolist()
+    done = 0
+    for start, end in zip(starts, ends, strict=True):
+        kept[start : start + _NEAR] = column[start : start + _NEAR]
+        yield from _parts(rows[done:end])
+        done = end
+
+
+def _parts(rows: Rows) -> Iterator[Rows]:
+    for start in range(0, len(rows), _BLOCK):
+        yield rows[start : start + _BLOCK]
 
 
 def _drawn_by(ids: draw.Ids | None, numbers: range) -> tuple[draw.Ids | None, Mask | None]:

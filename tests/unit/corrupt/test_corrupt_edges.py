@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import corrupt
+from harness.corrupt.column import rows_of
 from harness.errors import Exit
 
 
@@ -151,3 +152,28 @@ def test_a_new_column_that_only_some_rows_have_keeps_whole_numbers_whole() -> No
     step = corrupt.parse({"type": "added", "columns": "new", "value": 7, "dose": 0.5})
     new = corrupt.damage({"amount": np.ones(50)}, step).columns["new"].tolist()
     assert {repr(value) for value in new} == {"7", "ABSENT"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 1000, 1003])
+@pytest.mark.parametrize("share", [0.0, 0.0005, 0.002, 0.03, 0.079, 0.2, 1.0])
+def test_the_rows_of_a_mask_are_those_that_numpy_finds(count: int, share: float) -> None:
+    mask = np.random.default_rng(count).random(count) < share
+    assert rows_of(mask).tolist() == np.flatnonzero(mask).tolist()
+    assert rows_of(mask[::2]).tolist() == np.flatnonzero(mask[::2]).tolist()
+    for start in range(min(8, count)):  # words of eight cells needn't begin where memory's do
+        assert rows_of(mask[start:]).tolist() == np.flatnonzero(mask[start:]).tolist()
+
+
+@pytest.mark.parametrize("rows", [1, 262_143, 262_144, 262_145, 600_000])
+def test_a_long_column_is_damaged_in_every_part(rows: int) -> None:
+    column = np.arange(1.0, rows + 1)
+    damaged = corrupt.damage({"n": column}, corrupt.parse({"type": "sign", "columns": "n", "dose": 0.3}))
+    hit = damaged.masks["n"]
+    assert np.array_equal(damaged.columns["n"], np.where(hit, -column, column))
+    assert rows == 1 or abs(hit.mean() - 0.3) < 0.01
+
+
+def test_every_part_of_a_long_column_is_hit_by_a_dose_of_one() -> None:
+    column = np.arange(1.0, 600_001)
+    damaged = corrupt.damage({"n": column}, corrupt.parse({"type": "sign", "columns": "n"}))
+    assert np.array_equal(damaged.columns["n"], -column)
