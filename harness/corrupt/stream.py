@@ -256,7 +256,7 @@ _BLOCK = 32_768
 """Cells that are damaged at once: what a million need meanwhile would be new memory, which costs more than the work."""
 _NOTHING = np.empty(0, dtype=np.int64)
 _NEAR = 262_144
-"""Rows that are copied at once, and damaged while the processor's cache still has them. Fewer would cost more in calls than it saves."""
+"""Rows that are copied at once, and damaged while the cache still has them. Fewer would cost more in calls than it saves."""
 
 
 def _copied(column: Column, kept: Column, rows: Rows) -> Iterator[Rows]:

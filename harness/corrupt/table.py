@@ -43,7 +43,7 @@ class Cause:
         return replace(self, dropped=self.dropped[:0], spared=0)
 
     def take(self, rows: Rows) -> Cause:
-        of_rows = self.rows[rows] if self.rows.any() else np.zeros(len(rows), dtype=bool)
+        of_rows = np.zeros(len(rows), dtype=bool) if self.rows.strides == (0,) else self.rows[rows]  # see `nobody`
         return replace(self, cells={name: mask[rows] for name, mask in self.cells.items()}, rows=of_rows)
 
 
