@@ -269,14 +269,16 @@ def main() -> None:
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--files", action="store_true", help="only `drill corrupt` on files")
     only.add_argument("--import", dest="importing", action="store_true", help="only the import")
-    only.add_argument("--kinds", action="store_true", help="only the types beside copying, at dose 0.05")
+    only.add_argument(
+        "--kinds", type=float, metavar="DOSE", help="only the types beside copying, in memory that is theirs alone"
+    )
     arguments = parser.parse_args()
     if arguments.files:
         return files(arguments.rounds)
     if arguments.importing:
         return importing(arguments.rounds)
-    if arguments.kinds:
-        return kinds(0.05, arguments.rounds)
+    if arguments.kinds is not None:
+        return kinds(arguments.kinds, arguments.rounds)
     for dose in (0.05, 0.5):
         kinds(dose, arguments.rounds)
     peer(arguments.rounds)
