@@ -91,7 +91,7 @@ def _scored(history: Recording) -> Scorecard:
             bad_samples={str(kind): count for kind, count in impact.bad.items()},
             debt=owed.items,
             collateral=side,
-            conformance=conformance(evidence, page_ns=at.t_called),
+            conformance=conformance(evidence, called_ns=at.t_called),
             diagnosis=diagnosis.diagnosis,
             outcome=outcome(word, criteria, side),
             false_pages=None if paged is None else len(paged),

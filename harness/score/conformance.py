@@ -36,8 +36,8 @@ class Done(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-def conformance(evidence: Evidence, *, page_ns: int | None) -> Conformance | None:
-    """None where the plan has no playbook. Step times count from `page_ns`, the page that called the responder."""
+def conformance(evidence: Evidence, *, called_ns: int | None) -> Conformance | None:
+    """None where the plan has no playbook. Step times count from `called_ns`, the page that called the responder."""
     playbook = evidence.plan.playbook
     if playbook is None:
         return None
@@ -47,7 +47,7 @@ def conformance(evidence: Evidence, *, page_ns: int | None) -> Conformance | Non
         done = {step.id: _by_step(step, doings, told.get(step.id)) for step in playbook.steps}
     else:
         done = {step.id: _by_likeness(evidence, step, doings) for step in playbook.steps}
-    results = tuple(_result(evidence, one, page_ns) for one in done.values())
+    results = tuple(_result(evidence, one, called_ns) for one in done.values())
     required = [one for one in done.values() if not one.step.optional and one.outcome != SKIPPED]
     return Conformance(
         steps=results,
@@ -56,7 +56,7 @@ def conformance(evidence: Evidence, *, page_ns: int | None) -> Conformance | Non
         order_kept=_order_kept(done),
         guards_kept=_guards_kept(done, doings),
         forbidden_done=tuple(_forbidden(playbook, done, doings)),
-        out_of_time=tuple(_out_of_time(evidence, playbook, results, page_ns)),
+        out_of_time=tuple(_out_of_time(evidence, playbook, results, called_ns)),
     )
 
 
@@ -103,21 +103,21 @@ def _literal(step: PlannedStep) -> dict[str, object]:
     return {name: v for name, v in step.arguments.items() if not (isinstance(v, str) and "${" in v)}
 
 
-def _result(evidence: Evidence, done: Done, page_ns: int | None) -> StepResult:
+def _result(evidence: Evidence, done: Done, called_ns: int | None) -> StepResult:
     step, limit_s = done.step, done.step.within_s
-    ended_s = _since(page_ns, done.ended_ns)
+    ended_s = _since(called_ns, done.ended_ns)
     in_time: bool | None = None
     if limit_s is not None and done.outcome != SKIPPED:
         if done.outcome == PASSED:
             in_time = None if ended_s is None else ended_s <= limit_s
-        elif page_ns is not None and evidence.ended_ns > page_ns + round(limit_s * NS):
+        elif called_ns is not None and evidence.ended_ns > called_ns + round(limit_s * NS):
             in_time = False
     return StepResult(
         id=step.id,
         section=step.section,
         verb=str(step.observe or step.do or step.report),
         outcome=done.outcome,
-        started_s=_since(page_ns, done.started_ns),
+        started_s=_since(called_ns, done.started_ns),
         ended_s=ended_s,
         limit_s=limit_s,
         in_time=in_time,
@@ -175,12 +175,12 @@ def _free_ns(rule: PlannedForbidden, done: dict[str, Done]) -> int | None:
 
 
 def _out_of_time(
-    evidence: Evidence, playbook: PlannedPlaybook, results: tuple[StepResult, ...], page_ns: int | None
+    evidence: Evidence, playbook: PlannedPlaybook, results: tuple[StepResult, ...], called_ns: int | None
 ) -> Iterator[str]:
     limit_s = playbook.acknowledge_s
-    if limit_s is not None and page_ns is not None:
-        acked = next((t for t, say in evidence.says() if say.report == "ack" and t >= page_ns), None)
-        if (acked or evidence.ended_ns) > page_ns + round(limit_s * NS):
+    if limit_s is not None and called_ns is not None:
+        acked = next((t for t, say in evidence.says() if say.report == "ack" and t >= called_ns), None)
+        if (acked or evidence.ended_ns) > called_ns + round(limit_s * NS):
             yield "acknowledge"
     yield from (result.id for result in results if result.in_time is False)
 

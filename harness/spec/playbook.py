@@ -29,7 +29,7 @@ class Section(StrEnum):
 class TimeTargets(Written):
     """Time targets: acknowledge from the first page, the others from t_active; defaults of a scenario's silent limits."""
 
-    acknowledge: Seconds | None = Field(default=None, description="From the page")
+    acknowledge: Seconds | None = Field(default=None, description="From the first page")
     detect: Seconds | None = Field(default=None, description="From the first moment of the effect")
     mitigate: Seconds | None = Field(default=None, description="From the first moment of the effect")
     recover: Seconds | None = Field(default=None, description="From the first moment of the effect")
