@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.cli.corrupting.job import Summary
 
 SPEC_BYTES_MAX = 1 << 20
+PIPE = "save what it gives to a file first: OUT is only there once all of IN was read well"
 DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 """What a disk says that can't take any more."""
 
@@ -108,10 +109,16 @@ def _run(
     pass_broken: bool,
 ) -> Summary:
     from harness import corrupt
-    from harness.cli.corrupting.files import kind_of
+    from harness.cli.corrupting.files import KINDS, kind_of
     from harness.cli.corrupting.job import columns_needed, reference_of, run
 
     form = kind_of(source, kind)
+    named = KINDS.get(out.suffix.lower(), form)
+    if named != form:
+        raise UsageError(
+            f"{out}: its name says {named}, and OUT is what IN is: {form}",
+            hint="damage never makes another kind of file",
+        )
     usual = corrupt.Reference()
     if reference is not None:
         _readable(reference)
@@ -131,6 +138,8 @@ def _run(
 
 
 def _check_paths(source: Path, out: Path, mask: Path, read: Mapping[str, Path], *, force: bool) -> None:
+    if "-" in (str(source), str(out)):
+        raise UsageError("-: is no pipe here; legal is the name of a file (./- for one of that name)", hint=PIPE)
     _readable(source)
     if out.resolve() == mask.resolve():
         raise UsageError(f"{mask}: is both OUT and the mask file")
@@ -156,7 +165,7 @@ def _readable(path: Path) -> None:
     if stat.S_ISDIR(mode):
         raise UsageError(f"{path}: is a folder; legal is a file", hint="one file at a time")
     if not stat.S_ISREG(mode):
-        raise UsageError(f"{path}: is a pipe or a device; legal is a file", hint="save what it gives to a file first")
+        raise UsageError(f"{path}: is a pipe or a device; legal is a file", hint=PIPE)
 
 
 @contextmanager
@@ -246,6 +255,11 @@ def _say(summary: Summary, out: Path, mask: Path) -> None:
     Console(stderr=True).print(table)
     lines = [f"{summary.rows_in:,} rows read, {summary.rows_out:,} written to {out}. What was hit: {mask}"]
     for name, told in summary.causes.items():
+        for column, (count, example) in told.unchanged.items():
+            lines.append(
+                f"{name}: {count:,} {'more ' if told.cells.get(column) else ''}cells of '{column}' were chosen and stayed as "
+                f"they were, such as {str(example)[:80]!r}"
+            )
         if told.spared:
             lines.append(
                 f"{name}: {told.spared:,} rows passed as they are; what its mechanism looks at is missing there"
@@ -256,17 +270,27 @@ def _say(summary: Summary, out: Path, mask: Path) -> None:
         lines.append(f"{summary.broken:,} lines couldn't be read and passed as they are")
     if not summary.rows_in:
         lines.append("Nothing was hit: there are no rows.")
+    elif not summary.hit and any(told.unchanged for told in summary.causes.values()):
+        lines.append("Nothing was hit: every row is as it was.")
     elif not summary.hit:
         lines.append(
             "Nothing was hit: every row is as it was. A larger dose, another mechanism, or another seed may hit."
         )
+    for column, became in summary.retyped.items():
+        lines.append(f"'{column}' has another type in all rows: {became}")
     for line in lines:
         click.echo(line, err=True)
 
 
 def _as_json(summary: Summary, out: Path, mask: Path) -> dict[str, object]:
     causes = {
-        name: {"rows": told.rows, "cells": told.cells, "dropped": told.dropped, "spared": told.spared}
+        name: {
+            "rows": told.rows,
+            "cells": told.cells,
+            "dropped": told.dropped,
+            "spared": told.spared,
+            "unchanged": {column: cells for column, (cells, _) in told.unchanged.items()},
+        }
         for name, told in summary.causes.items()
     }
     return {
@@ -275,5 +299,6 @@ def _as_json(summary: Summary, out: Path, mask: Path) -> dict[str, object]:
         "rows_in": summary.rows_in,
         "rows_out": summary.rows_out,
         "broken": summary.broken,
+        "retyped": summary.retyped,
         "causes": causes,
     }

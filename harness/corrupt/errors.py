@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from harness.errors import Exit, HarnessError
 
+SHOWN_MAX = 40
+"""Names in one message: all types of damage, and not all columns of a wide table."""
+
 
 class CorruptionError(HarnessError):
     """A corruption can't be understood, or doesn't fit the columns it is to damage."""
@@ -19,7 +22,8 @@ def unknown(field: str, value: object, *, known: Iterable[str]) -> CorruptionErr
     names = sorted(known)
     near = get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    return CorruptionError(f"{field}: unknown '{str(value)[:100]}'.{hint} Known: {', '.join(names)}")
+    more = f" and {len(names) - SHOWN_MAX:,} more" if len(names) > SHOWN_MAX else ""
+    return CorruptionError(f"{field}: unknown '{str(value)[:100]}'.{hint} Known: {', '.join(names[:SHOWN_MAX])}{more}")
 
 
 def illegal(field: str, value: object, *, legal: str) -> CorruptionError:

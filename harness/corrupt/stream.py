@@ -8,7 +8,7 @@ Bounded: at most the longest look back and the rows that are late are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +17,13 @@ import numpy as np
 from harness.corrupt import draw
 from harness.corrupt.adapters import Tabular, columns_of
 from harness.corrupt.arrival import Moving, arranged
-from harness.corrupt.column import ABSENT, Column, Columns, Mask, Rows, changed, common, rows_of, widened
+from harness.corrupt.column import ABSENT, Column, Columns, Mask, Rows, changed, common, missing, rows_of, widened
 from harness.corrupt.errors import CorruptionError, unknown
 from harness.corrupt.hit import Hit
 from harness.corrupt.mechanism.base import Place
 from harness.corrupt.reference import Reference
 from harness.corrupt.spec import Corruption
-from harness.corrupt.table import Cause, Table, joined, nobody
+from harness.corrupt.table import Cause, Table, Unchanged, in_vain, joined, nobody
 from harness.corrupt.types.base import CellDamage, RowDamage, TableDamage
 
 
@@ -147,27 +147,32 @@ class _Step:
         out: dict[str, Column] = dict(table.columns)
         cells: dict[str, Mask] = {}
         spared = 0
+        vain: Mapping[str, Unchanged] = {}
         shared: tuple[Mask, Rows] | None = None  # drawn once for all columns, where it is the row that is hit
         for name in self._is.columns:
             _there(name, table)
             place = self._place(table, name)
             if damage.per_value or self._is.mechanism.of_cell:
                 hit = self._hit(place, drawn_as=name if damage.per_value else "")
-                out[name], cells[name] = self._one(table, damage, name, hit, rows_of(hit))
+                out[name], cells[name], unchanged = self._one(table, damage, name, hit, rows_of(hit))
             else:
                 if shared is None:
                     hit = self._hit(place, drawn_as="")
                     shared = hit, rows_of(hit)
-                out[name], cells[name] = self._one(table, damage, name, shared[0].copy(), shared[1])
+                out[name], cells[name], unchanged = self._one(table, damage, name, shared[0].copy(), shared[1])
+            vain = in_vain(vain, unchanged)
             spared += self._is.mechanism.undecided(place)
         self._remember(table, damage.lag)
-        return self._told(table, out, Cause(self._is.name, cells, nobody(len(table)), _NOTHING, spared))
+        return self._told(table, out, Cause(self._is.name, cells, nobody(len(table)), _NOTHING, spared, vain))
 
-    def _one(self, table: Table, damage: CellDamage, name: str, mask: Mask, rows: Rows) -> tuple[Column, Mask]:
-        """The damaged column; of `mask`, which says who is hit, what really became another value is left."""
+    def _one(
+        self, table: Table, damage: CellDamage, name: str, mask: Mask, rows: Rows
+    ) -> tuple[Column, Mask, Mapping[str, Unchanged]]:
+        """The damaged column; of `mask`, which says who is hit, what really became another value is left; and what didn't."""
         column = table.columns[name]
         wanted = self._wanted(table, damage, name)
         same = wanted == column.dtype
+        vain: Mapping[str, Unchanged] = {}
         kept = np.empty(column.shape, column.dtype) if same else widened(column, wanted, name=name)
         for here in _copied(column, kept, rows) if same else _parts(rows):
             hit = Hit(name, here, table, self._before, self._reference, self._is.seed, self._is.columns, self._first)
@@ -175,9 +180,10 @@ class _Step:
             different = changed(hit.values, after)
             if not different.all():  # what says the same stays to the bit: a NaN may have a sign
                 mask[here[~different]] = False
+                vain = in_vain(vain, _unchanged(name, hit.values[~different]))
                 here, after = here[different], after[different]
             kept[here] = after
-        return kept, mask
+        return kept, mask, vain
 
     def _wanted(self, table: Table, damage: CellDamage, name: str) -> np.dtype[Any]:
         """What the column becomes: it must hold what comes from elsewhere, too."""
@@ -205,7 +211,9 @@ class _Step:
         everybody = self._is.dose >= 1 and self._is.mechanism.everybody
         out = damage.reshaped(table, self._is.columns, None if everybody else hit)
         cells = {
-            name: changed(table.columns[name], out[name]) if name in table.columns and name in out else hit.copy()
+            name: changed(table.columns[name], out[name])
+            if name in table.columns and name in out
+            else hit & _had(table.columns[name] if name in table.columns else out[name])
             for name in damage.touches(self._is.columns)
         }
         return self._told(table, out, Cause(self._is.name, cells, nobody(len(table)), _NOTHING))
@@ -273,6 +281,18 @@ def _copied(column: Column, kept: Column, rows: Rows) -> Iterator[Rows]:
 def _parts(rows: Rows) -> Iterator[Rows]:
     for start in range(0, len(rows), _BLOCK):
         yield rows[start : start + _BLOCK]
+
+
+def _unchanged(name: str, values: Column) -> Mapping[str, Unchanged]:
+    known = values[~missing(values)]
+    return {name: Unchanged(len(known), known[:1].tolist()[0])} if len(known) else {}
+
+
+def _had(column: Column) -> Mask:
+    """Which rows have the field at all: what isn't there can't go, or come twice."""
+    if column.dtype != object:
+        return np.ones(len(column), dtype=bool)
+    return np.array([value is not ABSENT for value in column.tolist()], dtype=bool)
 
 
 def _drawn_by(ids: draw.Ids | None, numbers: range) -> tuple[draw.Ids | None, Mask | None]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,22 @@ from harness.corrupt.draw import Ids
 Ordinals = NDArray[np.int64]
 
 
+class Unchanged(NamedTuple):
+    """Cells that were chosen and stayed what they were: text that was to be scaled, a zero times hundred. Gaps aren't counted."""
+
+    cells: int
+    example: object
+    """The value of the first."""
+
+
 @dataclass(frozen=True)
 class Cause:
     """What one corruption did: which cells became others, which rows were moved or copied, which are gone.
 
     `cells` has a mask per damaged column, and `rows` one mask, both over the rows that are there; `dropped` are the ordinals
     of those that aren't. `spared` counts rows that were to be hit and passed as they were, because what the damage needs (a
-    row before the first) isn't there.
+    row before the first) isn't there. `unchanged` says by column how many cells were chosen in vain: where these are many, the
+    column isn't what the damage takes it for.
     """
 
     name: str
@@ -29,6 +39,7 @@ class Cause:
     rows: Mask
     dropped: Ordinals
     spared: int = 0
+    unchanged: Mapping[str, Unchanged] = field(default_factory=dict)
 
     @property
     def touched(self) -> Mask:
@@ -40,7 +51,7 @@ class Cause:
 
     def told(self) -> Cause:
         """As it is for rows that wait, when what is gone was told of already."""
-        return replace(self, dropped=self.dropped[:0], spared=0)
+        return replace(self, dropped=self.dropped[:0], spared=0, unchanged={})
 
     def take(self, rows: Rows) -> Cause:
         of_rows = np.zeros(len(rows), dtype=bool) if self.rows.strides == (0,) else self.rows[rows]  # see `nobody`
@@ -110,6 +121,7 @@ def joined(one: Table, other: Table) -> Table:
             rows=np.concatenate([cause.rows, later.rows]),
             dropped=np.concatenate([cause.dropped, later.dropped]),
             spared=cause.spared + later.spared,
+            unchanged=in_vain(cause.unchanged, later.unchanged),
         )
         for cause, later in zip(one.causes, other.causes, strict=True)
     )
@@ -119,6 +131,15 @@ def joined(one: Table, other: Table) -> Table:
     ids = None if one.ids is None or other.ids is None else _joined_ids(one.ids, other.ids)
     ordinals = np.concatenate([one.ordinals, other.ordinals])
     return Table(columns, ids, ordinals, causes, _joined_placed(one, other))
+
+
+def in_vain(one: Mapping[str, Unchanged], other: Mapping[str, Unchanged]) -> Mapping[str, Unchanged]:
+    """Of both together."""
+    both = dict(one)
+    for name, (cells, example) in other.items():
+        known = both.get(name)
+        both[name] = Unchanged(cells, example) if known is None else Unchanged(known.cells + cells, known.example)
+    return both
 
 
 def _taken(ids: Ids, rows: Rows) -> Ids:

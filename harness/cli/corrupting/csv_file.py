@@ -15,10 +15,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from harness.cli.corrupting.files import ROW, Out
 from harness.cli.corrupting.lines import LinesIn, LinesOut
 from harness.corrupt import ABSENT
-from harness.corrupt.column import Column, objects
+from harness.corrupt.column import Column, Mask, objects
 from harness.errors import UsageError
 
 DIGITS_MAX = 300
@@ -149,6 +151,23 @@ class CsvWriter:
         # It quotes only what its own line end has.
         self._csv: Any = csv.writer(_Given(), lineterminator="\r\n", delimiter=reader.separator)
         self._end = "\r\n" if reader.header.text.endswith("\r\n") else "\n"
+        mark = re.escape(reader.separator)
+        self._one = re.compile(rf'"[^"]*(?:""[^"]*)*"|[^{mark}]*')
+        self._special = re.compile(rf'[{mark}"\r\n]')
+
+    def unseen(self, out: Out) -> Mapping[str, Mask]:
+        """12 and "12" are the same text; so are a gap and what isn't there."""
+        rows: list[Row] = out.columns[ROW].tolist()
+        found: dict[str, Mask] = {}
+        for name, mask in out.masks.items():
+            if name not in self._reader.names or name not in out.columns:
+                continue
+            n, column = self._reader.names.index(name), out.columns[name]
+            same = [at for at in mask.nonzero()[0].tolist() if (old := rows[at].cells) and old[n] == cell(column[at])]
+            if same:
+                found[name] = np.zeros(len(mask), dtype=bool)
+                found[name][same] = True
+        return found
 
     def write(self, out: Out) -> None:
         names = self._names_of(out.columns)
@@ -177,9 +196,10 @@ class CsvWriter:
                 touched.setdefault(row, {})[n] = column[row]
         texts = [text for text, _ in rows]
         for at, cells in touched.items():
-            old = rows[at].cells
-            if old is not None:
-                texts[at] = self._line([cell(cells[n]) if n in cells else text for n, text in enumerate(old)])
+            if rows[at].cells is not None:
+                old, end = self._written(rows[at])
+                new = [self._in_place(old[n], cell(cells[n])) if n in cells else old[n] for n in range(len(old))]
+                texts[at] = self._whole(new) + (end or self._end)
         return texts
 
     def _other(self, out: Out, names: tuple[str, ...]) -> list[str]:
@@ -191,12 +211,36 @@ class CsvWriter:
             if row.cells is None:
                 texts.append(row.text)
                 continue
-            cells = dict(zip(self._reader.names, row.cells, strict=True))
+            old, end = self._written(row)
+            cells = dict(zip(self._reader.names, old, strict=True))
             for name in written:
                 if name in new or out.masks[name][n]:
-                    cells[name] = cell(out.columns[name][n])
-            texts.append(self._line([cells[name] for name in names]))
+                    cells[name] = self._in_place(cells.get(name, ""), cell(out.columns[name][n]))
+            texts.append(self._whole([cells[name] for name in names]) + (end or self._end))
         return texts
+
+    def _written(self, row: Row) -> tuple[list[str], str]:
+        """The cells as they stand in the file, with their quotes, and the end of the line."""
+        assert row.cells is not None
+        end = "\r\n" if row.text.endswith("\r\n") else "\n" if row.text.endswith("\n") else ""
+        body = row.text[: len(row.text) - len(end)]
+        if '"' not in body:
+            return body.split(self._reader.separator), end
+        found, at = [], -1
+        while at < len(body):
+            piece = self._one.match(body, at + 1)
+            assert piece is not None  # it may be empty
+            found.append(piece.group())
+            at = piece.end()
+        return found, end
+
+    def _in_place(self, old: str, text: str) -> str:
+        """In quotes where what stood there was, or where it must be."""
+        return '"' + text.replace('"', '""') + '"' if old[:1] == '"' or self._special.search(text) else text
+
+    def _whole(self, cells: list[str]) -> str:
+        """A row of one empty cell would be an empty line, which is no row."""
+        return self._reader.separator.join(cells) if cells != [""] else '""'
 
     def _line(self, cells: list[str]) -> str:
         line: str = self._csv.writerow(cells)
@@ -219,7 +263,9 @@ def _separator(header: bytes) -> str:
 
 
 def _words(error: csv.Error) -> str:
-    """Python's own are about how a program should open a file."""
+    """Python's own are about how a program should open a file, and end."""
+    if "unexpected end of data" in str(error):
+        return "a quote is opened, and nothing closes it"
     return "a carriage return outside quotes" if "new-line character" in str(error) else str(error)
 
 

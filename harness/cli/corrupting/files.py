@@ -19,6 +19,7 @@ ROW = "\x00row"
 """The column of rows as they came."""
 
 KINDS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+PACKED = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip"})
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
+    def unseen(self, out: Out) -> Mapping[str, Mask]:
+        """Of the cells that became others, those that are in the file what they were: by column, where there are any."""
+
     def write(self, out: Out) -> None: ...
 
     def close(self) -> None: ...
@@ -55,6 +59,8 @@ def kind_of(path: Path, given: str) -> str:
     if given:
         return given
     kind = KINDS.get(path.suffix.lower())
+    if path.suffix.lower() in PACKED:
+        raise UsageError(f"{path}: is packed; legal is {', '.join(KINDS)}", hint="unpack it first")
     if kind is None:
         raise UsageError(
             f"{path}: what kind of file is it? Its name ends in none of {', '.join(KINDS)}",

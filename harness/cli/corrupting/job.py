@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,9 +18,9 @@ from harness.cli.corrupting.files import ROW, Out, Reader, Writer
 from harness.cli.corrupting.json_lines import JsonLinesReader, JsonLinesWriter
 from harness.cli.corrupting.needs import Needs
 from harness.cli.corrupting.parquet_file import ParquetReader, ParquetWriter
-from harness.corrupt.column import ABSENT, Column
+from harness.corrupt.column import ABSENT, Column, Mask
 from harness.corrupt.errors import unknown
-from harness.corrupt.table import Cause
+from harness.corrupt.table import Cause, Unchanged, in_vain
 from harness.corrupt.types.base import TableDamage
 
 REFERENCE_ROWS = 100_000
@@ -36,6 +36,7 @@ class Told:
     cells: dict[str, int] = field(default_factory=dict)
     dropped: int = 0
     spared: int = 0
+    unchanged: Mapping[str, Unchanged] = field(default_factory=dict)
 
     def add(self, cause: Cause) -> None:
         self.rows += int(cause.touched.sum())
@@ -43,6 +44,7 @@ class Told:
             self.cells[name] = self.cells.get(name, 0) + int(mask.sum())
         self.dropped += len(cause.dropped)
         self.spared += cause.spared
+        self.unchanged = in_vain(self.unchanged, cause.unchanged)
 
 
 @dataclass
@@ -51,6 +53,8 @@ class Summary:
     rows_out: int = 0
     broken: int = 0
     causes: dict[str, Told] = field(default_factory=dict)
+    retyped: Mapping[str, str] = field(default_factory=dict)
+    """Columns whose type is another one in OUT, for all their cells, and what became what."""
 
     @property
     def hit(self) -> bool:
@@ -138,6 +142,8 @@ def run(
     needs.check()
     writer.close()
     summary.broken = reader.broken
+    if isinstance(reader, ParquetReader):
+        summary.retyped = reader.retyped
     return summary
 
 
@@ -171,7 +177,30 @@ def _readable(damaged: corrupt.Damaged) -> corrupt.Damaged:
     return replace(damaged, masks={name: mask & whole for name, mask in damaged.masks.items()}, causes=causes)
 
 
+def _as_written(damaged: corrupt.Damaged, writer: Writer) -> corrupt.Damaged:
+    """What a corruption did to a cell by itself, and nobody can see in the file, it did not do: "12" for 12 in CSV. Cells that
+    several of them changed in turn stay theirs."""
+    for name, same in writer.unseen(Out(damaged.columns, damaged.masks)).items():
+        of = [name in cause.cells and cause.cells[name] for cause in damaged.causes]
+        alone = same & (np.sum([mask for mask in of if mask is not False], axis=0) == 1)
+        if not alone.any():
+            continue
+        causes = tuple(_without(cause, name, alone, damaged.columns[name]) for cause in damaged.causes)
+        damaged = replace(damaged, masks={**damaged.masks, name: damaged.masks[name] & ~alone}, causes=causes)
+    return damaged
+
+
+def _without(cause: Cause, name: str, cells: Mask, column: Column) -> Cause:
+    if name not in cause.cells or not (its := cause.cells[name] & cells).any():
+        return cause
+    stayed = {name: Unchanged(int(its.sum()), column[its][0])}
+    return replace(
+        cause, cells={**cause.cells, name: cause.cells[name] & ~cells}, unchanged=in_vain(cause.unchanged, stayed)
+    )
+
+
 def _give(damaged: corrupt.Damaged, writer: Writer, log: _MaskFile, summary: Summary) -> None:
+    damaged = _as_written(damaged, writer)
     writer.write(Out(damaged.columns, damaged.masks))
     log.write(damaged, first=summary.rows_out)
     summary.rows_out += len(damaged.ordinals)

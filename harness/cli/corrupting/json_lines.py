@@ -15,7 +15,7 @@ import msgspec
 from harness.cli.corrupting.files import ROW, Out
 from harness.cli.corrupting.lines import LinesIn, LinesOut, end_of
 from harness.corrupt import ABSENT
-from harness.corrupt.column import Column, objects
+from harness.corrupt.column import Column, Mask, objects
 from harness.errors import UsageError
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -82,6 +82,10 @@ def _columns(batch: list[Row], values: list[list[object]], wanted: tuple[str, ..
 class JsonLinesWriter:
     def __init__(self, path: Path, reader: JsonLinesReader) -> None:
         self._file = LinesOut(path, reader.lines)
+
+    def unseen(self, out: Out) -> Mapping[str, Mask]:
+        """JSON tells apart what the damage tells apart."""
+        return {}
 
     def write(self, out: Out) -> None:
         rows: list[Row] = out.columns[ROW].tolist()

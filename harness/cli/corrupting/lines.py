@@ -17,23 +17,33 @@ LINE_BYTES_MAX = 16 << 20
 MARK = b"\xef\xbb\xbf"
 """What some programs begin UTF-8 with (BOM)."""
 _OTHER_MARKS = {b"\xff\xfe": "UTF-16LE", b"\xfe\xff": "UTF-16BE"}
+_OTHER_KINDS = {
+    b"\x1f\x8b": ("packed with gzip", "unpack it first: gunzip"),
+    b"BZh": ("packed with bzip2", "unpack it first: bunzip2"),
+    b"\x28\xb5\x2f\xfd": ("packed with zstd", "unpack it first: unzstd"),
+    b"\xfd7zX": ("packed with xz", "unpack it first: unxz"),
+    b"PK\x03\x04": ("a zip archive, or a workbook such as .xlsx", "unpack it, or save it as CSV"),
+    b"PAR1": ("Parquet", "--format parquet"),
+}
 
 
 class LinesIn:
-    """Raises UsageError for text that is UTF-16 and for lines that are too long."""
+    """Raises UsageError for what is no text in UTF-8 by its first bytes, and for lines that are too long."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: BinaryIO = path.open("rb")
-        start = self._file.read(3)
+        start = self._file.read(4)
+        for mark, (what, hint) in _OTHER_KINDS.items():
+            if start.startswith(mark):
+                raise UsageError(f"{path}: is {what}; legal is text", hint=hint)
         kind = _OTHER_MARKS.get(start[:2])
         if kind is not None:
             raise UsageError(
                 f"{path}: is {kind}; legal is UTF-8", hint=f"convert it: iconv -f {kind} -t utf-8 {path.name}"
             )
-        self.marked = start == MARK
-        if not self.marked:
-            self._file.seek(0)
+        self.marked = start.startswith(MARK)
+        self._file.seek(len(MARK) if self.marked else 0)
         self.ended = True
         """Whether the last line that was read has an end."""
 

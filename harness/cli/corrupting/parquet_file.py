@@ -55,6 +55,11 @@ class ParquetReader:
         if twice:
             raise UsageError(f"{path}: two columns are called '{min(twice)}'")
         self.types: Mapping[str, Any] = field_types(self._pa, self.schema, chain)
+        self.retyped = {
+            field.name: f"{field.type} became {self.types[field.name]}"
+            for field in self.schema
+            if self.types[field.name] != field.type
+        }
         self._objects = as_objects(chain)
         self._size = path.stat().st_size
         self._rows = 0
@@ -98,6 +103,20 @@ class ParquetWriter:
         self._writer: Any = None
         self._rows = 0
         self._group: list[Any] = []
+
+    def unseen(self, out: Out) -> Mapping[str, Mask]:
+        """What isn't there is a null, as a gap is."""
+        found: dict[str, Mask] = {}
+        for name, mask in out.masks.items():
+            column = out.columns.get(name)
+            if column is None or column.dtype != object or name not in self._reader.names:
+                continue
+            gone = [at for at in mask.nonzero()[0].tolist() if column[at] is ABSENT]
+            if gone:
+                null = self._rows_as_they_came(out).column(name).is_null().to_numpy()
+                found[name] = np.zeros(len(mask), dtype=bool)
+                found[name][gone] = null[gone]
+        return found
 
     def write(self, out: Out) -> None:
         names = self._names_of(out.columns)
@@ -158,7 +177,7 @@ class ParquetWriter:
             return self._replaced(kept, mask, self._values(out.columns[name][mask], type_))
         except (pa.ArrowException, OverflowError) as error:
             raise UsageError(
-                f"{self._path}: column '{name}', behind row {self._rows:,} of the output: a damaged value doesn't fit "
+                f"column '{name}', behind row {self._rows:,} of the output: a damaged value doesn't fit "
                 f"its type {type_}: {error}"
             ) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -75,10 +76,33 @@ class _Shifted(CellDamage):
         if not isinstance(value, str):
             return value
         try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
+            moved = datetime.fromisoformat(value) + timedelta(seconds=self.seconds)
+        except (ValueError, OverflowError):  # the second: 9999-12-31, by which tables say "for ever", can't be later
             return value
-        return (moment + timedelta(seconds=self.seconds)).isoformat(sep="T" if "T" in value else " ")
+        return _spelled_as(value, moved) or moved.isoformat(sep="T" if "T" in value else " ")
+
+
+_USUAL = re.compile(r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d(:\d\d)?([.,]\d+)?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII)
+
+
+def _spelled_as(old: str, moved: datetime) -> str | None:
+    """With the digits behind the second, the Z and the leaving out of seconds that the old text has: a clock that is wrong
+    doesn't write in another way, and a check of the form must not be what finds it. None where it can't be said so."""
+    form = _USUAL.fullmatch(old)
+    if form is None:
+        return None
+    separator, seconds, fraction, zone = form.groups()
+    whole = moved.replace(microsecond=0, tzinfo=None).isoformat(sep=separator)
+    if not seconds:
+        return whole[: -len(":00")] + (zone or "") if moved.second == moved.microsecond == 0 else None
+    if moved.microsecond != _microseconds(fraction):
+        return None
+    return whole + (fraction or "") + (zone or "")
+
+
+def _microseconds(fraction: str | None) -> int:
+    """As Python reads them: what is finer is cut off."""
+    return int(fraction[1:7].ljust(6, "0")) if fraction else 0
 
 
 @dataclass(frozen=True, kw_only=True)

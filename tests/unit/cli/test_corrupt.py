@@ -97,6 +97,38 @@ def test_ids_in_the_mask_are_those_that_came(corrupt: Typed) -> None:
     assert all(line["id"] == line["row"] for line in masks)
 
 
+def test_cells_that_were_chosen_in_vain_are_counted_and_shown(corrupt: Typed) -> None:
+    corrupt.write("in.csv", 'id,amount\n1,2.5\n2,"1,234.50"\n3,"5,000"\n4,\n')
+    assert corrupt() == 0
+    assert "scale: 2 more cells of 'amount' were chosen and stayed as they were, such as '1,234.50'" in corrupt.said
+    assert corrupt("--force", "--json") == 0
+    assert json.loads(corrupt.data)["causes"]["scale"]["unchanged"] == {"amount": 2}
+    corrupt.write("in.csv", "id,day\n1,05.03.2026\n2,06.03.2026\n")
+    assert corrupt("--force", spec="{type: time-zone, hours: 2, columns: [day]}") == 1
+    assert "2 cells of 'day' were chosen and stayed as they were, such as '05.03.2026'" in corrupt.said
+    assert "larger dose" not in corrupt.said
+
+
+def test_what_is_the_same_text_in_a_csv_was_not_hit(corrupt: Typed) -> None:
+    corrupt.write("in.csv", "id,amount\n1,12\n2,1.5\n3,\n")
+    assert corrupt("--json", spec="{type: as-text, columns: [amount]}") == 0
+    assert corrupt.read() == b'id,amount\n1,12\n2,"1,5"\n3,\n'
+    assert [json.loads(line)["row"] for line in corrupt.read("out.csv.mask.jsonl").splitlines()] == [1]
+    assert json.loads(corrupt.data)["causes"]["as-text"]["unchanged"] == {"amount": 1}
+    empty = "{type: missing, form: empty, columns: [amount]}"
+    assert corrupt("--force", "--json", spec=empty) == 0
+    assert json.loads(corrupt.data)["causes"]["missing"]["cells"] == {"amount": 2}
+
+
+def test_other_cells_of_a_row_that_was_hit_stay_as_they_are_written(corrupt: Typed) -> None:
+    corrupt.write("in.csv", 'id,"name",amount\r\n"1","a ""b"", c","2"\n02,"two\nlines",3\r\n')
+    assert corrupt() == 0
+    assert corrupt.read() == b'id,"name",amount\r\n"1","a ""b"", c","200"\n02,"two\nlines",300\r\n'
+    corrupt.write("in.csv", '"amount"\n2\n"3"\n')
+    assert corrupt("--force", spec="{type: missing, columns: [amount]}") == 0
+    assert corrupt.read() == b'"amount"\n""\n""\n'
+
+
 def test_what_hit_nothing_says_so_and_is_no_success(corrupt: Typed) -> None:
     assert corrupt(spec="{type: scale, factor: 100, columns: [amount], dose: 0}") == 1
     assert "Nothing was hit" in corrupt.said
@@ -229,7 +261,7 @@ def test_quantiles_come_from_the_reference(corrupt: Typed) -> None:
         ("", ["in.csv", "empty"]),
         ("a,a\n", ["two columns are called 'a'"]),
         ("id,amount\n1,2\n1,2,3\n", ["in.csv:3", "3 cells"]),
-        ('id,amount\n1,"2\n', ["in.csv:2", "unexpected end of data"]),
+        ('id,amount\n1,"2\n', ["in.csv:2", "nothing closes it"]),
         ("id,amount\r1,2\r", ["in.csv:1", "a carriage return outside quotes"]),
         ('id,amount\n1,"2"x\n', ["in.csv:2"]),
         ("id,amount\n1,2\nM\xfcller,3\n".encode("latin-1"), ["in.csv:3", "byte 2", "UTF-8", "iconv"]),
@@ -332,3 +364,52 @@ def test_ended_in_the_middle_it_leaves_nothing(corrupt: Typed, number: signal.Si
         said = process.communicate(timeout=60)[1]
     assert process.returncode == code, said
     assert sorted(os.listdir(".")) == before
+
+
+@pytest.mark.parametrize(
+    ("start", "word"),
+    [(b"\x1f\x8b\x08\x00", "gzip"), (b"PK\x03\x04", "workbook"), (b"PAR1\x15\x04", "Parquet"), (b"BZh91AY", "bzip2")],
+)
+def test_what_is_no_text_is_told_by_its_name(corrupt: Typed, start: bytes, word: str) -> None:
+    corrupt.write("in.csv", start + ROWS.encode())
+    corrupt.refuses("in.csv", word, "legal is text")
+
+
+def test_out_is_the_kind_of_file_that_in_is(corrupt: Typed) -> None:
+    for out in ("out.parquet", "out.jsonl"):
+        corrupt.refuses(out, "is what IN is: csv", out=out)
+    assert corrupt(out="out.txt") == 0
+
+
+def test_a_packed_file_and_a_pipe_are_refused_in_words(corrupt: Typed) -> None:
+    corrupt.write("in.csv.gz", b"\x1f\x8b")
+    corrupt.refuses("in.csv.gz", "packed", source="in.csv.gz")
+    corrupt.refuses("-: is no pipe here", source="-")
+    corrupt.refuses("-: is no pipe here", out="-")
+
+
+def test_of_a_wide_table_a_typo_shows_the_nearest_name_and_not_all(corrupt: Typed) -> None:
+    corrupt.write("in.csv", ",".join(f"column {n}" for n in range(300)) + "\n")
+    corrupt.refuses("Did you mean 'column 77'?", "and 260 more", spec="{type: sign, columns: [colum 77]}")
+    assert len(corrupt.said) < 1000
+
+
+def test_a_column_of_parquet_that_has_another_type_is_told(corrupt: Typed) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.table({"id": [1, 2], "amount": pa.array([3, 4], pa.int8())}), corrupt.folder / "in.parquet")
+    assert corrupt(source="in.parquet", out="out.parquet", spec="{type: scale, factor: 1.5, columns: [amount]}") == 0
+    assert "'amount' has another type in all rows: int8 became double" in corrupt.said
+    assert corrupt("--force", source="in.parquet", out="out.parquet", spec="{type: sign, columns: [id]}") == 0
+    assert "another type" not in corrupt.said
+
+
+def test_a_field_that_a_record_does_not_have_is_not_taken_away(corrupt: Typed) -> None:
+    corrupt.write("in.jsonl", '{"a":1}\n{"b":2}\n{"a":null}\n')
+    for spec in (
+        "{type: absent, columns: [a]}",
+        "{type: doubled, columns: [a]}",
+        "{type: renamed, to: c, columns: [a]}",
+    ):
+        assert corrupt("--force", source="in.jsonl", out="out.jsonl", spec=spec) == 0
+        assert [json.loads(line)["row"] for line in corrupt.read("out.jsonl.mask.jsonl").splitlines()] == [0, 2]

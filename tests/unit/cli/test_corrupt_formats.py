@@ -153,11 +153,22 @@ def test_every_format_and_any_batches_give_what_the_whole_table_gives(step: str,
             assert like_text(found, texts) == like_text(expected, texts)
             masks = [json.loads(line) for line in source.with_name("out.mask").read_text().splitlines()]
             hit = {(line["out"], name) for line in masks if "out" in line for name in line.get("columns", ())}
-            assert hit == {(n, name) for name, mask in whole.masks.items() for n in np.flatnonzero(mask).tolist()}
+            assert hit == {
+                (n, name)
+                for name, mask in whole.masks.items()
+                for n in np.flatnonzero(mask).tolist()
+                if kind == "jsonl" or not _gap_that_went(name, whole.columns, n)
+            }
             lost = [line["row"] for line in masks if "dropped" in line]
             assert lost == whole.causes[0].dropped.tolist()
             moved = {line["out"] for line in masks if "out" in line and "columns" not in line}
             assert moved == set(np.flatnonzero(whole.causes[0].rows).tolist())
+
+
+def _gap_that_went(name: str, columns: Mapping[str, Any], n: int) -> bool:
+    """Only JSON tells it from the gap that it was."""
+    there = name in columns and name in ROWS[n]
+    return there and ROWS[n][name] is None and columns[name][n] is corrupt.ABSENT
 
 
 def rows_of(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -179,7 +190,7 @@ CELLS = st.text(alphabet=st.sampled_from('a1,"\n\r; .ü\t'), max_size=6)
     st.integers(0, 99),
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_rows_that_were_not_hit_are_the_same_to_the_byte(
+def test_a_row_that_was_hit_has_its_quotes_and_the_others_are_the_same_to_the_byte(
     tmp_path: Path, rows: list[tuple[int, str, str]], quoting: Any, end: str, batch_rows: int, seed: int
 ) -> None:
     def line(*cells: object, quoting: Any = quoting) -> bytes:
@@ -197,7 +208,7 @@ def test_rows_that_were_not_hit_are_the_same_to_the_byte(
     hit = {json.loads(told)["row"] for told in source.with_name("out.mask").read_text().splitlines()}
     expected = [line("n", "a", "b")]
     for n, (row, before) in enumerate(zip(rows, lines, strict=True)):
-        expected.append(line(-row[0], *row[1:], quoting=csv.QUOTE_MINIMAL) if n in hit else before)
+        expected.append(line(-row[0], *row[1:]) if n in hit else before)
     assert out == b"".join(expected)
 
 

@@ -177,3 +177,41 @@ def test_every_part_of_a_long_column_is_hit_by_a_dose_of_one() -> None:
     column = np.arange(1.0, 600_001)
     damaged = corrupt.damage({"n": column}, corrupt.parse({"type": "sign", "columns": "n"}))
     assert np.array_equal(damaged.columns["n"], -column)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("2026-03-05T10:00:00.123Z", "2026-03-05T12:00:00.123Z"),
+        ("2026-03-05 23:30", "2026-03-06 01:30"),
+        ("2026-03-05T10:00:00.123456789+01:00", "2026-03-05T12:00:00.123456789+01:00"),
+        ("2026-03-05T10:00:00,5+0200", "2026-03-05T12:00:00,5+0200"),
+        ("2026-03-05", "2026-03-05 02:00:00"),
+        ("9999-12-31T23:00:00", "9999-12-31T23:00:00"),
+        ("05.03.2026", "05.03.2026"),
+    ],
+)
+def test_a_time_that_is_wrong_is_spelled_as_it_was(before: str, after: str) -> None:
+    damaged = corrupt.damage(
+        {"at": np.array([before])}, corrupt.parse({"type": "time-zone", "hours": 2, "columns": "at"})
+    )
+    assert damaged.columns["at"].tolist() == [after]
+    assert damaged.masks["at"].tolist() == [before != after]
+
+
+def test_a_shift_finer_than_the_text_is_still_told() -> None:
+    step = corrupt.parse({"type": "future", "seconds_ahead": 0.25, "columns": "at"})
+    damaged = corrupt.damage({"at": np.array(["2026-03-05T10:00:00Z", "2026-03-05T10:00"])}, step)
+    assert damaged.columns["at"].tolist() == ["2026-03-05T10:00:00.250000+00:00", "2026-03-05T10:00:00.250000"]
+
+
+def test_cells_that_were_chosen_in_vain_are_counted_over_batches() -> None:
+    values = np.array([2.0, "x", None, 0, float("nan"), "y", 7], dtype=object)
+    step = corrupt.parse({"type": "scale", "factor": 100, "columns": "a"})
+    (cause,) = corrupt.damage({"a": values}, step).causes
+    assert cause.unchanged == {"a": (3, "x")}
+    stream = corrupt.Stream((step, corrupt.parse({"type": "late", "by": 2})))
+    parts = [stream.feed({"a": values[start : start + 2]}) for start in range(0, 7, 2)]
+    rest = stream.finish()
+    parts += [] if rest is None else [rest]
+    assert sum(part.causes[0].unchanged["a"].cells for part in parts if part.causes[0].unchanged) == 3
