@@ -24,8 +24,8 @@ from docker.models.containers import Container
 REPOSITORY = Path(__file__).parents[3]
 COMPOSE_FILE = REPOSITORY / "fixtures" / "pipeline" / "compose.yaml"
 PROJECT_LABEL, SERVICE_LABEL = "com.docker.compose.project", "com.docker.compose.service"
-UP_S_MAX, DOWN_S_MAX, CALL_S_MAX = 120.0, 60.0, 5.0
-WAIT_S = 30.0
+UP_S_MAX, DOWN_S_MAX, CALL_S_MAX = 120.0, 60.0, 20.0
+WAIT_S = 60.0
 LOOK_S = 0.1
 
 

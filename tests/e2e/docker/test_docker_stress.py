@@ -23,7 +23,7 @@ from harness.target.docker.instance import DockerTarget
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 MIB = 2**20
 LABELS = {"com.docker.compose.container-number": "1", "com.docker.compose.oneoff": "False"}
-WITHIN_S = 10.0
+WITHIN_S = 40.0
 
 
 @pytest.fixture(scope="module")

@@ -159,21 +159,22 @@ def nothing_left(instance: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("command", "extra", "words"),
+    ("command", "extra", "within", "words"),
     [
-        ("[sh, -c, 'echo the last words; exit 3']", "", "dies at its start"),
+        ("[sh, -c, 'echo the last words; exit 3']", "", "60s", "dies at its start"),
         (
             "[sh, -c, 'echo the last words; sleep 600']",
             "    healthcheck: {test: [CMD, 'false'], interval: 1s}\n",
+            "4s",
             "not ready within",
         ),
     ],
     ids=["dies", "unhealthy"],
 )
 def test_a_service_that_never_gets_ready_is_told_with_its_last_lines(
-    tmp_path: Path, *, command: str, extra: str, words: str
+    tmp_path: Path, *, command: str, extra: str, within: str, words: str
 ) -> None:
-    target = ours(tmp_path, "sick", SLEEPER.format(name="one", command=command) + extra, within="2s")
+    target = ours(tmp_path, "sick", SLEEPER.format(name="one", command=command) + extra, within=within)
     with pytest.raises(compose.StartProblem, match=words) as raised:
         target.up()
     assert "the last words" in raised.value.log

@@ -36,11 +36,11 @@ def test_decisions_go_through_redis_into_rows(project: Project) -> None:
     )
     assert {row["fallback"] for row in found} == {False}
     assert all(isinstance(row["offset"], int) for row in found)
-    code, answer = project.run_in("bus", "redis-cli", "--json", "xinfo", "groups", "decisions")
-    assert code == 0, answer
-    assert {group["name"] for group in json.loads(answer)} == {"ingest", "monitor"}
-    _, store = project.run_in("bus", "redis-cli", "-n", "1", "ttl", "run:materialise")
-    assert 0 < int(store) <= 3600
+    redis = lambda *words: json.loads(project.run_in("bus", "redis-cli", "--json", *words)[1])  # noqa: E731 - the same words twice
+    groups = lambda: {group["name"] for group in redis("xinfo", "groups", "decisions")} == {"ingest", "monitor"}  # noqa: E731 - a condition
+    until(groups, "both read the stream")
+    stays_s = lambda: redis("-n", "1", "ttl", "run:materialise")  # noqa: E731 - a condition
+    assert until(lambda: stays_s() > 0 and stays_s(), "features are in the store, for some time") <= 3600
 
 
 def test_a_restart_keeps_what_was_stored(project: Project) -> None:
