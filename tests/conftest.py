@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -15,10 +16,12 @@ HERE = Path(__file__).parent
 MARKS_BY_FOLDER = {"bench": pytest.mark.bench, "e2e": pytest.mark.e2e}
 
 
+# How long an example takes tells of the machine: a stall of 0.2 s would fail a test that has nothing to do with time.
+NO_CLOCK: dict[str, Any] = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
 # CI must say the same of the same commit; where people work, every run draws anew and may find something.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+hypothesis.settings.register_profile("here", **NO_CLOCK)
+hypothesis.settings.register_profile("ci", derandomize=True, **NO_CLOCK)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by -m

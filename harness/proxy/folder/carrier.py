@@ -112,7 +112,7 @@ class Carrier:
         now_ns = time.monotonic_ns()
         left = self._passage.leftovers()
         if not left and not self._waiting:
-            self._waiting.extend(self._sight.arrived(now_ns))
+            self._waiting.extend(self._sight.arrived())
         orders = ask()
         if not (left or self._waiting) or not orders.begin or now_ns < self._again_ns:
             return Step(idle=True, waiting=len(left) + len(self._waiting))

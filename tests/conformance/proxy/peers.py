@@ -50,19 +50,25 @@ class Link:
         reply = self.server.ask("PATCH", f"/proxies/{self.name}/toxics/{kind}", fields)
         assert reply.status == 200, reply.text
 
-    def remove(self, kind: str) -> float:
-        """Seconds that it took."""
-        began_s = time.monotonic()
+    def remove(self, kind: str) -> None:
         assert self.server.ask("DELETE", f"/proxies/{self.name}/toxics/{kind}").status == 204
-        return time.monotonic() - began_s
+
+    def holds(self, kind: str) -> bool:
+        """Whether this toxic has taken something in hand. Only ours tells."""
+        shown = self.server.ask("GET", f"/proxies/{self.name}/toxics/{kind}?counters=1").json
+        assert isinstance(shown, dict)
+        return bool(shown["affected"]["chunks"] > 0)
 
 
-def receive(sock: socket.socket, size: int) -> bytes:
+def receive(sock: socket.socket, size: int, *, within_s: float | None = None) -> bytes:
+    """`within_s` bounds all of it, where bytes that trickle in would each come in time."""
+    end_s = None if within_s is None else time.monotonic() + within_s
     got = b""
     while len(got) < size:
         part = sock.recv(size - len(got))
         assert part, f"ended after {len(got)} of {size} bytes"
         got += part
+        assert end_s is None or time.monotonic() < end_s, f"only {len(got)} of {size} bytes in {within_s} s"
     return got
 
 
@@ -101,7 +107,7 @@ def quiet(sock: socket.socket, *, s: float = QUIET_S) -> bool:
 
 
 def round_trip_s(near: socket.socket, far: socket.socket, *, size: int = 1) -> float:
-    """There at once, and back."""
+    """There at once, and back; fails where a byte doesn't come within WAIT_S."""
     began_s = time.monotonic()
     near.sendall(b"x" * size)
     receive(far, size)

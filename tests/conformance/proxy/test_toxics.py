@@ -1,11 +1,13 @@
 """What each toxic does to those who send and receive, and that it is gone when it is removed.
 
-Bounds on time only tell an effect from none: a busy machine must not fail them.
+Times are bounded from below only, since no load makes anything faster. That something is not delayed any more is told by
+its coming at all, where the toxic would have held it for an hour.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import time
 from collections.abc import Callable
@@ -13,24 +15,24 @@ from collections.abc import Callable
 import pytest
 
 from tests.conformance.proxy.peers import Link, quiet, receive, rest, round_trip_s, sending, was_reset
-from tests.conformance.proxy.servers import Server, holds_for
+from tests.conformance.proxy.servers import Server, holds_for, until
 
-LONG_S = 0.5
-"""Longer than anything takes that isn't made to wait."""
+HOUR_MS = 3_600_000
 
 
 @pytest.mark.parametrize("stream", ["upstream", "downstream"])
 def test_latency_delays_one_direction_and_is_updated_and_removed(link: Link, stream: str) -> None:
     with link.pair() as (near, far):
         link.toxic("latency", stream=stream, latency=600)
-        assert round_trip_s(near, far) > LONG_S
+        assert round_trip_s(near, far) > 0.5
+        link.change("latency", attributes={"latency": HOUR_MS})
         link.change("latency", attributes={"latency": 0})
-        assert round_trip_s(near, far) < LONG_S
-        link.change("latency", attributes={"latency": 600})
+        round_trip_s(near, far)
+        link.change("latency", attributes={"latency": HOUR_MS})
         link.remove("latency")
-        assert round_trip_s(near, far) < LONG_S
+        round_trip_s(near, far)
     with link.pair() as (near, far):
-        assert round_trip_s(near, far) < LONG_S
+        round_trip_s(near, far)
 
 
 def test_latency_holds_for_connections_to_come_and_keeps_the_order(link: Link) -> None:
@@ -40,7 +42,7 @@ def test_latency_holds_for_connections_to_come_and_keeps_the_order(link: Link) -
         for n in range(50):
             far.sendall(b"%04d" % n)
         assert receive(near, 200) == b"".join(b"%04d" % n for n in range(50))
-        assert time.monotonic() - began_s > LONG_S - 0.1
+        assert time.monotonic() - began_s > 0.4
 
 
 def test_removing_latency_gives_on_what_it_holds(link: Link) -> None:
@@ -58,7 +60,7 @@ def test_bandwidth_limits(link: Link) -> None:
         began_s = time.monotonic()
         with sending(far, bytes(200_000)):
             assert receive(near, 200_000) == bytes(200_000)
-        assert 0.7 < time.monotonic() - began_s < 10
+        assert time.monotonic() - began_s > 0.7
         near.sendall(b"other way")
         assert receive(far, 9) == b"other way"
 
@@ -66,12 +68,10 @@ def test_bandwidth_limits(link: Link) -> None:
 def test_removing_bandwidth_gives_on_what_it_holds(link: Link) -> None:
     with link.pair() as (near, far):
         link.toxic("bandwidth", rate=1)
-        with sending(far, bytes(20_000)):
+        with sending(far, bytes(300_000)):
             assert receive(near, 1) == b"\0"
             link.remove("bandwidth")
-            began_s = time.monotonic()
-            assert receive(near, 19_999) == bytes(19_999)
-            assert time.monotonic() - began_s < 10  # 20 s were left
+            assert receive(near, 299_999, within_s=60) == bytes(299_999)  # 5 minutes were left
 
 
 @pytest.mark.difference("rate-zero")
@@ -82,7 +82,7 @@ def test_a_bandwidth_of_nothing(link: Link) -> None:
         if link.server.ours:
             assert reply.status == 400
             assert "rate" in reply.error
-            assert round_trip_s(near, far) < LONG_S
+            round_trip_s(near, far)
         else:
             assert reply.status == 200
             far.sendall(b"lost")
@@ -93,22 +93,24 @@ def test_slow_close_delays_the_end_and_not_the_bytes(link: Link) -> None:
     with link.pair() as (near, far):
         link.toxic("slow_close", delay=700)
         far.sendall(b"bytes")
+        began_s = time.monotonic()
         far.close()
         assert receive(near, 5) == b"bytes"
-        began_s = time.monotonic()
         assert rest(near) == b""
-        assert time.monotonic() - began_s > LONG_S
+        assert time.monotonic() - began_s > 0.5
 
 
 @pytest.mark.parametrize("stream", ["upstream", "downstream"])
 def test_timeout_lets_nothing_through_and_then_closes(link: Link, stream: str) -> None:
     with link.pair() as (near, far):
+        began_s = time.monotonic()
         link.toxic("timeout", stream=stream, timeout=700)
-        sender, receiver = (near, far) if stream == "upstream" else (far, near)
-        sender.sendall(b"lost")
-        assert quiet(receiver)
+        sender = near if stream == "upstream" else far
+        with contextlib.suppress(ConnectionError):  # where this was held up until it had closed
+            sender.sendall(b"lost")
         assert rest(near) == b""
         assert rest(far) == b""
+        assert time.monotonic() - began_s > 0.6
 
 
 def test_timeout_of_nothing_never_closes(link: Link) -> None:
@@ -121,22 +123,39 @@ def test_timeout_of_nothing_never_closes(link: Link) -> None:
         link.remove("timeout")
         assert rest(near) == b""  # bytes were lost, so that the stream has a hole
     with link.pair() as (near, far):
-        assert round_trip_s(near, far) < LONG_S
+        round_trip_s(near, far)
+
+
+def talks(near: socket.socket, far: socket.socket) -> bool:
+    """The far end says something, and the near end hears neither that nor an end."""
+    try:
+        far.sendall(b".")
+    except ConnectionError:
+        return False
+    return quiet(near, s=0.05)
+
+
+def outlives_its_timeout(link: Link) -> bool:
+    """Whether a connection that keeps talking lives for twice as long as it may be idle.
+
+    One of several must: where the talker or the server is held up for that long, it was idle.
+    """
+    link.toxic("timeout", timeout=600)
+    for _ in range(10):
+        with link.pair() as (near, far):
+            if holds_for(functools.partial(talks, near, far), s=1.5):
+                return True
+    return False
 
 
 @pytest.mark.difference("timeout")
 def test_timeout_of_a_connection_that_keeps_talking(link: Link) -> None:
-    with link.pair() as (near, far):
+    if link.server.ours:
         link.toxic("timeout", timeout=600)
-
-        def talks() -> bool:
-            try:
-                far.sendall(b".")
-            except ConnectionError:
-                return False
-            return quiet(near, s=0.05)
-
-        assert holds_for(talks, s=2.5) is not link.server.ours
+        with link.pair() as (near, far):
+            until(lambda: not talks(near, far))
+    else:
+        assert outlives_its_timeout(link)
 
 
 @pytest.mark.difference("timeout-removal")
@@ -145,7 +164,7 @@ def test_removing_timeout_from_a_connection_that_lost_nothing(link: Link) -> Non
         link.toxic("timeout", timeout=0)
         link.remove("timeout")
         if link.server.ours:
-            assert round_trip_s(near, far) < LONG_S
+            round_trip_s(near, far)
         else:
             assert rest(near) == b""
 
@@ -163,11 +182,13 @@ def test_reset_peer_resets_once_bytes_came(link: Link, stream: str) -> None:
 
 @pytest.mark.difference("removal")
 def test_removing_a_reset_that_is_due(link: Link) -> None:
-    link.toxic("reset_peer", timeout=2_500)
+    link.toxic("reset_peer", timeout=HOUR_MS if link.server.ours else 2_500)
     with link.pair() as (near, far):
+        began_s = time.monotonic()
         far.sendall(b"lost")
         assert quiet(near)
-        assert (link.remove("reset_peer") < 1.0) is link.server.ours
+        link.remove("reset_peer")  # theirs answers once it was due
+        assert link.server.ours or time.monotonic() - began_s > 2.4
         assert rest(near) == b""
 
 
@@ -175,13 +196,18 @@ def test_slicer_cuts_and_keeps_every_byte(link: Link) -> None:
     data = bytes(range(256)) * 2
     with link.pair() as (near, far):
         link.toxic("slicer", average_size=64, size_variation=8, delay=50_000)
-        far.sendall(data)
-        pieces = []
-        while sum(map(len, pieces)) < len(data):
-            pieces.append(near.recv(65536))
-            assert pieces[-1]
-        assert b"".join(pieces) == data
-        assert len(pieces) >= 3
+
+        def is_cut() -> bool:
+            """Whether it comes in pieces: where this reader is held up, the system has joined them again."""
+            far.sendall(data)
+            pieces: list[bytes] = []
+            while sum(map(len, pieces)) < len(data):
+                pieces.append(near.recv(65536))
+                assert pieces[-1]
+            assert b"".join(pieces) == data
+            return len(pieces) >= 3
+
+        until(is_cut)
         link.remove("slicer")
         far.sendall(data)
         assert receive(near, len(data)) == data
@@ -223,9 +249,10 @@ def test_toxics_of_both_directions_and_several_in_a_row(link: Link) -> None:
     link.toxic("bandwidth", stream="upstream", rate=100_000)
     with link.pair() as (near, far):
         assert round_trip_s(near, far, size=1_000) > 0.35
+    link.change("latency", attributes={"latency": HOUR_MS})
     assert link.server.ask("POST", "/reset").status == 204
     with link.pair() as (near, far):
-        assert round_trip_s(near, far, size=1_000) < LONG_S
+        round_trip_s(near, far, size=1_000)
 
 
 def closed(link: Link, *, connections: int) -> list[bool]:
@@ -259,14 +286,16 @@ def test_toxicity_is_a_share_of_connections(link: Link) -> None:
 def test_an_update_of_toxicity(link: Link) -> None:
     with link.pair() as (near, far):
         link.toxic("timeout", toxicity=0.5, timeout=0)
-        fates = set()
+        came = b""
         for n in range(16):
             link.change("timeout", toxicity=0.5)
             far.sendall(b"%c" % n)
-            fates.add(quiet(near, s=0.1))
-            if not quiet(near, s=0.01):
-                near.recv(65536)
-        assert (len(fates) == 1) is link.server.ours
+            if not quiet(near, s=0.1):
+                came += near.recv(65536)
+        link.remove("timeout")
+        far.close()
+        came += rest(near)
+        assert (len(came) in (0, 16)) is link.server.ours
 
 
 @pytest.mark.difference("seed")
@@ -296,14 +325,7 @@ def compat(own: Callable[..., Server], joined: Callable[[Server], Link], server:
 
 
 def test_in_compat_a_timeout_never_closes_who_keeps_talking(compat: Link) -> None:
-    with compat.pair() as (near, far):
-        compat.toxic("timeout", timeout=600)
-
-        def talks() -> bool:
-            far.sendall(b".")
-            return quiet(near, s=0.05)
-
-        assert holds_for(talks, s=1.5)
+    assert outlives_its_timeout(compat)
 
 
 def test_in_compat_the_removal_of_a_timeout_closes(compat: Link) -> None:
@@ -321,4 +343,4 @@ def test_in_compat_what_is_wrong_is_taken(compat: Link, fields: dict[str, object
     sent = {"name": "wrong", "type": "latency", **fields}
     assert compat.server.ask("POST", f"/proxies/{compat.name}/toxics", sent).status == 200
     with compat.pair() as (near, far):
-        assert round_trip_s(near, far) < LONG_S
+        round_trip_s(near, far)

@@ -189,7 +189,9 @@ CELLS = st.text(alphabet=st.sampled_from('a1,"\n\r; .ü\t'), max_size=6)
     st.integers(1, 9),
     st.integers(0, 99),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_a_row_that_was_hit_has_its_quotes_and_the_others_are_the_same_to_the_byte(
     tmp_path: Path, rows: list[tuple[int, str, str]], quoting: Any, end: str, batch_rows: int, seed: int
 ) -> None:
@@ -216,7 +218,9 @@ def test_a_row_that_was_hit_has_its_quotes_and_the_others_are_the_same_to_the_by
     st.lists(st.dictionaries(st.sampled_from(["n", "a", "b"]), st.none() | st.integers(-9, 9) | CELLS), max_size=25),
     st.integers(1, 9),
 )
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_lines_and_fields_that_were_not_hit_are_the_same_to_the_byte(
     tmp_path: Path, rows: list[dict[str, Any]], batch_rows: int
 ) -> None:

@@ -10,9 +10,27 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.proxy.client import ProxyClient
+from harness.proxy.tap import records, redis
 from tests.unit.proxy.support import WAIT_S, Echo, EchoServer, Pair, ProxyProcess, TestLink, join, start_proxy
 
 _names = itertools.count()
+
+
+class StandingClock:
+    """No time passes in it."""
+
+    @staticmethod
+    def perf_counter_ns() -> int:
+        return 0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def work_takes_no_time() -> Iterator[None]:
+    """For taps in this process: one whose work took long lets the next messages pass, and a busy machine makes it long."""
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (records, redis):
+            patched.setattr(module, "time", StandingClock)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,13 @@ from pathlib import Path
 
 from harness.proxy.client import ProxyClient
 
-WAIT_S = 10.0
+WAIT_S = 30.0
+PATIENT = """
+import harness.proxy.__main__ as program
+program.DRAIN_NS_MAX = 10**15
+raise SystemExit(program.main())
+"""
+"""Told to end, it gives on what it holds however long that takes."""
 
 
 def until(condition: Callable[[], bool], *, within_s: float = WAIT_S) -> None:
@@ -40,9 +46,12 @@ class ProxyProcess:
             self.process.kill()
 
 
-def start_proxy(*, config: Path | None = None, seed: int = 7, descriptors: int | None = None) -> ProxyProcess:
+def start_proxy(
+    *words: str, config: Path | None = None, seed: int = 7, descriptors: int | None = None, patient: bool = False
+) -> ProxyProcess:
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "harness.proxy", "--port", "0", "--seed", str(seed), "--ready-fd", str(writer)]
+    program = ["-c", PATIENT] if patient else ["-m", "harness.proxy"]
+    command = [sys.executable, *program, "--port", "0", "--seed", str(seed), "--ready-fd", str(writer), *words]
     if config is not None:
         command += ["--config", str(config)]
     if descriptors is not None:
@@ -52,6 +61,20 @@ def start_proxy(*, config: Path | None = None, seed: int = 7, descriptors: int |
     with os.fdopen(reader) as ready:
         told = json.loads(ready.readline())
     return ProxyProcess(process, told["api"], told["proxies"])
+
+
+_held: list[socket.socket] = []
+
+
+def free_port() -> int:
+    """A port that nobody listens on, and that nobody else is given while these tests run: a bound socket keeps it."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    # Only now: before the binding it would let us in beside somebody else.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    _held.append(sock)
+    return int(sock.getsockname()[1])
 
 
 @dataclass

@@ -114,14 +114,27 @@ def test_only_regular_visible_finished_files_of_the_pattern_pass(make: Callable[
 
 
 def test_a_file_that_is_still_written_waits_until_it_stands_still(make: Callable[..., Drop]) -> None:
-    drop = make(settle_ms=300)
-    start_s = time.monotonic()
-    with (drop.source / "x").open("wb", buffering=0) as writer:
-        while time.monotonic() < start_s + 1.0:  # longer than it takes to settle
-            writer.write(b"x")
-            time.sleep(0.01)
-            assert drop.arrived() == []
-    drop.wait(b"x")
+    settle_s = 0.4
+    drop = make(settle_ms=round(1000 * settle_s))
+
+    def was_written_without_a_pause() -> bool:
+        """For longer than it takes to settle. Where this was held up meanwhile the file did stand still: once more."""
+        name = f"{next(_names)}.log"
+        last_s = began_s = time.monotonic()
+        with (drop.source / name).open("wb", buffering=0) as writer:
+            while last_s < began_s + 3 * settle_s:
+                now_s = time.monotonic()
+                writer.write(b"x")
+                arrived = name.encode() in drop.arrived()
+                if time.monotonic() - last_s >= settle_s:
+                    return False
+                assert not arrived
+                last_s = now_s
+                time.sleep(0.01)
+        drop.wait(name.encode())
+        return True
+
+    until(was_written_without_a_pause)
 
 
 def test_while_the_link_is_disabled_files_wait(make: Callable[..., Drop]) -> None:
@@ -129,8 +142,8 @@ def test_while_the_link_is_disabled_files_wait(make: Callable[..., Drop]) -> Non
     drop.put("x", b"1")
     beside.looked()
     beside.looked()
+    until(lambda: drop.call("GET")["waiting"] == 1)
     assert drop.arrived() == []
-    assert drop.call("GET")["waiting"] == 1
     drop.call("POST", body={"enabled": True})
     drop.wait(b"x")
 
@@ -235,21 +248,29 @@ def test_a_long_file_survives_the_end_of_the_process(tmp_path: Path, ending: str
     source.mkdir()
     target.mkdir()
     count = 10_000 if ending == "terminate" else 100_000
-    (tmp_path / "x").write_bytes(b"".join(row % n for n in range(count)))
     body = {"name": "f", "from": str(source), "to": str(target), "settle_ms": 0}
-    first = start_proxy()
-    client = ProxyClient(first.api, timeout_s=WAIT_S)
-    client._call("POST", "/folders", body)
-    client._call("POST", "/folders/f/taps", {"name": "tap", "corrupt": SCALE})
-    (tmp_path / "x").rename(source / "x.jsonl")
-    until(lambda: client._call("GET", "/folders/f")["in_hand"] == "x.jsonl" or (target / "x.jsonl").exists())
-    if ending == "terminate":
-        assert first.end() == 0
-    else:
+
+    def ended_with_it_in_hand() -> bool:
+        """False where this was held up for so long that it was through before its end came: then once more."""
+        (target / "x.jsonl").unlink(missing_ok=True)
+        (tmp_path / "x").write_bytes(b"".join(row % n for n in range(count)))
+        first = start_proxy(patient=True)
+        client = ProxyClient(first.api, timeout_s=WAIT_S)
+        client._call("POST", "/folders", body)
+        client._call("POST", "/folders/f/taps", {"name": "tap", "corrupt": SCALE})
+        (tmp_path / "x").rename(source / "x.jsonl")
+        until(lambda: client._call("GET", "/folders/f")["in_hand"] == "x.jsonl" or (target / "x.jsonl").exists())
+        through = (target / "x.jsonl").exists()
+        if ending == "terminate":
+            assert first.end() == 0
+            return not through
         first.process.kill()
         first.process.wait(WAIT_S)
-        assert not (target / "x.jsonl").exists(), "it was through before it was killed"
-        second = start_proxy()
+        return not (target / "x.jsonl").exists()
+
+    until(ended_with_it_in_hand, within_s=60)
+    if ending == "kill":
+        second = start_proxy(patient=True)
         client = ProxyClient(second.api, timeout_s=WAIT_S)
         client._call("POST", "/folders", body | {"enabled": False})
         client._call("POST", "/folders/f/taps", {"name": "tap", "corrupt": SCALE})

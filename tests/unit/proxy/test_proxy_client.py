@@ -12,7 +12,7 @@ import pytest
 from harness.errors import HarnessError
 from harness.proxy.client import ProxyClient, ProxyInfo, ToxicInfo
 from harness.proxy.errors import ProxyRefused, ProxyUnreachable
-from tests.unit.proxy.support import ProxyProcess, TestLink, start_proxy
+from tests.unit.proxy.support import WAIT_S, ProxyProcess, TestLink, start_proxy
 
 
 def test_two_instances_speak_to_two_servers(client: ProxyClient) -> None:
@@ -118,5 +118,5 @@ def test_importing_it_loads_no_library() -> None:
     code = (
         "import sys, harness.proxy.client; print([m for m in ('requests', 'toxiproxy', 'numpy') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=WAIT_S, check=True)
     assert done.stdout.strip() == "[]"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.proxy.client import ProxyClient, ProxyRefused, TapCounters
-from tests.unit.proxy.support import EchoServer, Pair, TestLink, receive
+from tests.unit.proxy.support import WAIT_S, EchoServer, Pair, TestLink, receive
 
 SCALE = {"type": "scale", "factor": 100, "columns": ["amount"]}
 NULLS = {"type": "missing", "columns": ["amount"]}
@@ -24,7 +24,7 @@ class Talker:
 
     def __init__(self, link: TestLink) -> None:
         self.link = link
-        self._http = http.client.HTTPConnection("127.0.0.1", link.port, timeout=10)
+        self._http = http.client.HTTPConnection("127.0.0.1", link.port, timeout=WAIT_S)
 
     def post(self, document: object, path: str = "/x", **headers: str) -> Any:
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
@@ -45,8 +45,19 @@ class Talker:
         self._http.request("POST", "/x", iter(parts), {"Content-Type": "application/json"}, encode_chunked=True)
         return json.loads(self._http.getresponse().read())
 
-    def tap(self, spec: dict[str, object], stream: str = "upstream", **rest: str) -> None:
-        self.link.client.add_tap(self.link.name, name="tap", stream=stream, corrupt=spec, **rest)
+    def tap(
+        self,
+        spec: dict[str, object],
+        stream: str = "upstream",
+        *,
+        method: str = "",
+        path: str = "",
+        lease: str = "",
+        **rest: str,
+    ) -> None:
+        """With all the time that there is: on a busy machine a message may be long in coming, and work on it too."""
+        does = {"stream": stream, "match": {"method": method, "path": path}, "corrupt": spec, "within_ms": 60_000}
+        self.link.client.put_tap(self.link.name, "tap", does | rest, lease=lease)
 
     def counters(self) -> TapCounters:
         return self.link.client.tap_counters(self.link.name, "tap")

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.proxy.support import Pair, TestLink, join, receive, until
+from tests.unit.proxy.support import WAIT_S, Pair, TestLink, join, receive, until
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -60,7 +60,9 @@ sizes = st.integers(0, 300_000)
 chunkings = st.lists(st.integers(1, 5_000), max_size=12)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(up=sizes, down=sizes, up_cuts=chunkings, down_cuts=chunkings, client_first=st.booleans(), latency=st.booleans())
 def test_both_directions_arrive_byte_for_byte_and_end_apart(
     link_to: Callable[[int], TestLink],
@@ -85,12 +87,14 @@ def test_both_directions_arrive_byte_for_byte_and_end_apart(
     assert read_to_end(second) == first_data
     two = Sender(second, second_data, down_cuts, end=True)
     assert read_to_end(first) == second_data
-    one.join(10)
-    two.join(10)
+    one.join(WAIT_S)
+    two.join(WAIT_S)
     pair.close()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(size=st.integers(1, 3_000_000), cuts=chunkings, bite=st.sampled_from([777, 20_000, 1 << 20]))
 def test_full_duplex_bulk_arrives_byte_for_byte_also_at_slow_readers(
     link_to: Callable[[int], TestLink], listener: socket.socket, size: int, cuts: list[int], bite: int
@@ -105,10 +109,10 @@ def test_full_duplex_bulk_arrives_byte_for_byte_also_at_slow_readers(
     reader = threading.Thread(target=lambda: got.append(read_to_end(pair.server, bite=bite)), daemon=True)
     reader.start()
     assert digest(read_to_end(pair.client, bite=bite)) == digest(down)
-    reader.join(10)
+    reader.join(WAIT_S)
     assert digest(got[0]) == digest(up)
     for sender in senders:
-        sender.join(10)
+        sender.join(WAIT_S)
     pair.close()
 
 
@@ -164,7 +168,7 @@ def test_a_slow_reader_stops_the_sender_and_loses_nothing(pair: Pair) -> None:
     until(stalled)
     assert len(sent) < 28, "all of it was taken although nobody read"
     assert digest(read_to_end(pair.server)) == digest(data)
-    sender.join(10)
+    sender.join(WAIT_S)
 
 
 def test_an_end_waits_for_the_bytes_before_it_that_nobody_took_yet(
@@ -187,8 +191,8 @@ def test_an_end_waits_for_the_bytes_before_it_that_nobody_took_yet(
 def test_an_upstream_that_is_down_closes_the_client(link_to: Callable[[int], TestLink]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        sock = link_to(free.getsockname()[1]).connect()
-    assert sock.recv(1) == b""
+        with link_to(free.getsockname()[1]).connect() as sock:
+            assert sock.recv(1) == b""
 
 
 def test_disabling_cuts_open_connections_and_refuses_new_ones_until_enabled(

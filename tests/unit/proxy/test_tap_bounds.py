@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,7 +109,7 @@ def test_the_pace_learns_by_size_and_forgets_in_time() -> None:
 
 def test_beyond_the_time_messages_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter(range(0, 10**12, 20 * MS))  # each look at the clock comes 20 ms later
-    monkeypatch.setattr("harness.proxy.tap.records.time.perf_counter_ns", lambda: next(times))
+    monkeypatch.setattr("harness.proxy.tap.records.time", SimpleNamespace(perf_counter_ns=lambda: next(times)))
     wire = Wire(made(stream="upstream", corrupt=SCALE, within_ms=15)[0])
     assert not passed(wire, post(ONE))
     assert passed(wire, post(ONE))

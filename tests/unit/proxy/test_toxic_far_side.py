@@ -297,7 +297,9 @@ CHANGES = st.lists(
 
 
 @given(changes=CHANGES)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_nothing_is_lost_or_reordered_on_real_connections(
     link_to: Callable[[int], TestLink], listener: socket.socket, changes: list[tuple[str, str, str, bool]]
 ) -> None:

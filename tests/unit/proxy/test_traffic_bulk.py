@@ -78,7 +78,9 @@ chunkings = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(up=chunkings, down=chunkings, bite=st.sampled_from([5_000, 200_000, 1 << 20]), seed=st.integers(0, 1000))
 def test_both_directions_arrive_byte_for_byte_in_and_out_of_bulk(
     link_to: Callable[[int], TestLink],
@@ -99,7 +101,9 @@ def test_both_directions_arrive_byte_for_byte_in_and_out_of_bulk(
     pair.close()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(chunks=chunkings, from_client=st.booleans(), ends=st.sampled_from(End), seed=st.integers(0, 1000))
 def test_what_came_before_an_end_is_a_true_beginning(
     link_to: Callable[[int], TestLink],

@@ -228,7 +228,9 @@ ANYTHING = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=ANYTHING)
 @example(data=b'a: "\\uD800"')
 @example(data=b"[a: 1]: 2")
@@ -256,7 +258,9 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(value=JSON)
 def test_any_shape_of_values_is_told_in_words(scratch: Path, *, value: object) -> None:
     import json
