@@ -13,13 +13,14 @@ from harness.spec.load import load_target
 from harness.target import conformance
 from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
+from tests.e2e.waiting import leases
 
 TINY = Path(__file__).parents[1] / "fixtures_tiny" / "target.yaml"
 
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTarget]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, leases():
         patch.setenv("MLDRILL_STATE", str(tmp_path_factory.mktemp("state")))
         loaded = load_target(TINY)
         opened = EmbeddedDriver().open(loaded.spec, folder=loaded.folder, instance="conformance", seed=7)

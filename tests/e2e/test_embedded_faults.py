@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.contract.undo import Point, PointKind, Undo, UndoOutcome
@@ -22,7 +23,8 @@ from harness.target import http
 from harness.target.embedded import processes
 from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
-from harness.target.embedded.launch import CONTROL, LINE_BYTES_MAX
+from harness.target.embedded.launch import CONTROL, LEASE_S, LINE_BYTES_MAX
+from tests.e2e.waiting import CALL_S, answered, held_still, leases, until
 
 TINY = Path(__file__).parents[1] / "fixtures_tiny" / "target.yaml"
 DRIVER = EmbeddedDriver()
@@ -30,15 +32,20 @@ LATENCY = {"type": "latency", "stream": "downstream", "toxicity": 1.0, "attribut
 MIB = 2**20
 
 
+def opened(folder: Path, name: str) -> Iterator[EmbeddedTarget]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLDRILL_STATE", str(folder))
+        loaded = load_target(TINY)
+        instance = DRIVER.open(loaded.spec, folder=loaded.folder, instance=name, seed=7)
+        instance.up()
+        yield instance
+        instance.down()
+
+
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTarget]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLDRILL_STATE", str(tmp_path_factory.mktemp("state")))
-        loaded = load_target(TINY)
-        opened = DRIVER.open(loaded.spec, folder=loaded.folder, instance="faults", seed=7)
-        opened.up()
-        yield opened
-        opened.down()
+    with leases():
+        yield from opened(tmp_path_factory.mktemp("state"), "faults")
 
 
 @pytest.fixture
@@ -47,16 +54,11 @@ def target(instance: EmbeddedTarget) -> Iterator[EmbeddedTarget]:
     instance.reset()
 
 
-def until(holds: Callable[[], bool], *, within_s: float = 12.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        try:
-            if holds():
-                return True
-        except EnvironmentProblem:
-            pass  # it is down for the moment
-        time.sleep(0.02)
-    return False
+@pytest.fixture
+def leased(tmp_path: Path) -> Iterator[EmbeddedTarget]:
+    """One with leases as they are."""
+    with leases(LEASE_S):
+        yield from opened(tmp_path / "state", "leased")
 
 
 def undo_of(kind: PointKind, where: str, *, injected: object, restore: object) -> Undo:
@@ -64,7 +66,7 @@ def undo_of(kind: PointKind, where: str, *, injected: object, restore: object) -
 
 
 def eat(target: EmbeddedTarget, size: int) -> None:
-    http.ask("POST", target.endpoint("${service.store.url}/eat"), body={"bytes": size}, timeout_s=5)
+    http.ask("POST", target.endpoint("${service.store.url}/eat"), body={"bytes": size}, timeout_s=CALL_S)
 
 
 def test_a_limit_below_what_it_needs_kills_it_again_and_again(target: EmbeddedTarget) -> None:
@@ -74,7 +76,7 @@ def test_a_limit_below_what_it_needs_kills_it_again_and_again(target: EmbeddedTa
     assert {exit_[1:] for exit_ in target.exits(after=cursor)[0]} == {("store", "memory", signal.SIGKILL, False)}
     assert target.status().services["store"].memory_kills >= 2
     target.act(Action.SET_LIMIT, {"service": "store", "resource": "memory", "value": "1GiB"})
-    assert until(lambda: bool(target.process("store").ready))
+    assert until(lambda: target.process("store").ready)
     undo = undo_of(PointKind.MEMORY, "store", injected=MIB, restore=None)
     assert target.undo(undo) is UndoOutcome.REPAIRED
     assert target.get(undo.point) == 2**30
@@ -103,10 +105,9 @@ def test_limits_survive_a_restart_by_an_operator(target: EmbeddedTarget) -> None
     target.act(Action.RESTART, {"service": "store"})
     assert until(lambda: target.process("store").identity not in ("", before))
     assert until(lambda: 0.3 < target.process("store").stopped_share < 0.9)
-    assert (target.get(Point(PointKind.CPU, "store")), target.get(Point(PointKind.CONFIG, "store/mode"))) == (
-        0.4,
-        "broken",
-    )
+    assert target.get(Point(PointKind.CPU, "store")) == 0.4
+    # It has less than half a processor, and may take its time to answer.
+    assert answered(lambda: target.get(Point(PointKind.CONFIG, "store/mode"))) == "broken"
 
 
 def test_a_pause_survives_a_crash_and_ends_with_a_restart(target: EmbeddedTarget) -> None:
@@ -115,7 +116,7 @@ def test_a_pause_survives_a_crash_and_ends_with_a_restart(target: EmbeddedTarget
     os.kill(target.status().services["store"].pid, signal.SIGKILL)
     assert until(lambda: target.process("store").state == "stopped" and target.process("store").identity != first)
     target.act(Action.RESTART, {"service": "store"})
-    assert until(lambda: bool(target.process("store").ready))
+    assert until(lambda: target.process("store").ready)
     undo = undo_of(PointKind.PROCESS, "store", injected="paused", restore="running")
     assert target.undo(undo) is UndoOutcome.ALREADY
 
@@ -127,70 +128,89 @@ def test_a_service_held_down_stays_down_until_it_is_undone(target: EmbeddedTarge
     assert target.process("store").state == "gone"
     undo = undo_of(PointKind.PROCESS, "store", injected="down", restore="running")
     assert target.undo(undo) is UndoOutcome.RESTORED
-    assert until(lambda: bool(target.process("store").ready))
+    assert until(lambda: target.process("store").ready)
 
 
 def test_a_kill_is_over_when_it_is_back(target: EmbeddedTarget) -> None:
     target.set(Point(PointKind.PROCESS, "store"), "killed")
     undo = undo_of(PointKind.PROCESS, "store", injected="killed", restore="running")
     assert target.undo(undo) in (UndoOutcome.RESTORED, UndoOutcome.ALREADY)
-    assert until(lambda: bool(target.process("store").ready))
+    assert until(lambda: target.process("store").ready)
     assert target.undo(undo) is UndoOutcome.ALREADY
 
 
 def test_latency_is_felt_by_the_one_behind_the_link(target: EmbeddedTarget) -> None:
     peer = target.endpoint("${service.front.url}/peer")
-    assert http.ask("GET", peer, timeout_s=5)["seconds"] < 0.3
+    # A busy machine delays this or that request too; the fault delays every one.
+    assert until(lambda: http.ask("GET", peer, timeout_s=CALL_S)["seconds"] < 0.3)
     target.set(Point(PointKind.TOXIC, "front-store/slow"), LATENCY)
-    assert http.ask("GET", peer, timeout_s=5)["seconds"] >= 0.3
+    assert answered(lambda: http.ask("GET", peer, timeout_s=CALL_S)["seconds"]) >= 0.3
     assert target.probe("front-store").seconds >= 0.3
-    assert target.probe("outside-front").seconds < 0.3
+    assert until(lambda: target.probe("outside-front").seconds < 0.3)
 
 
 def test_an_undo_waits_for_a_service_that_is_restarting(target: EmbeddedTarget) -> None:
     target.set(Point(PointKind.CONFIG, "store/level"), 9)
+    _, cursor = target.exits(after=0)
     os.kill(target.status().services["store"].pid, signal.SIGKILL)
-    assert target.undo(undo_of(PointKind.CONFIG, "store/level", injected=9, restore=1)) is UndoOutcome.RESTORED
+    assert until(lambda: target.exits(after=cursor)[0])
+    undo = undo_of(PointKind.CONFIG, "store/level", injected=9, restore=1)
+    assert target.undo(msgspec.structs.replace(undo, deadline_s=CALL_S)) is UndoOutcome.RESTORED
     assert target.get(Point(PointKind.CONFIG, "store/level")) == 1
 
 
-@pytest.mark.slow
-def test_all_that_is_under_lease_goes_when_the_harness_dies(target: EmbeddedTarget) -> None:
-    """A process that injects, renews once and is killed: the supervisor and the proxy put everything back."""
-    code = (
-        "import os, signal\n"
-        "from harness.contract.undo import Point, PointKind as K\n"
-        "from harness.target.embedded.driver import EmbeddedDriver\n"
-        "t = EmbeddedDriver().attach('faults')\n"
-        "t.set(Point(K.PROCESS, 'store'), 'paused')\n"
-        "t.set(Point(K.PROCESS, 'plain'), 'down')\n"
-        "t.set(Point(K.CPU, 'front'), 0.3)\n"
-        "t.set(Point(K.MEMORY, 'front'), 2**40)\n"
-        f"t.set(Point(K.TOXIC, 'front-store/slow'), {LATENCY!r})\n"
-        "t.set(Point(K.LINK_UP, 'outside-front'), False)\n"
-        "t.renew()\nos.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], timeout=30, check=False, capture_output=True)
-    assert (ended.returncode, ended.stderr) == (-signal.SIGKILL, b"")
-    assert target.process("store").state == "stopped"
-    assert target.get(Point(PointKind.TOXIC, "front-store/slow")) is not None
-    assert until(lambda: target.process("store").state == "running")
-    assert until(lambda: bool(target.process("plain").ready))
-    assert until(lambda: target.process("front").stopped_share == 0.0)
-    assert target.get(Point(PointKind.MEMORY, "front")) is None
-    assert until(lambda: target.get(Point(PointKind.TOXIC, "front-store/slow")) is None)
-    assert until(lambda: target.probe("outside-front").answered)
+DOOMED = f"""
+import os, signal
+from harness.contract.undo import Point, PointKind as K
+from harness.target.embedded.driver import EmbeddedDriver
 
+target = EmbeddedDriver().attach("leased")
+wanted = {{
+    Point(K.PROCESS, "store"): "paused",
+    Point(K.PROCESS, "plain"): "down",
+    Point(K.CPU, "front"): 0.3,
+    Point(K.MEMORY, "front"): 2**40,
+    Point(K.TOXIC, "front-store/slow"): {LATENCY!r},
+    Point(K.LINK_UP, "outside-front"): False,
+}}
 
-@pytest.mark.slow
-def test_what_an_operator_changed_outlives_the_lease(target: EmbeddedTarget) -> None:
+def stands():
+    seen = [target.process(service) for service in ("store", "plain", "front")]
+    set_ = all(target.get(point) is not None for point in wanted) and not target.get(Point(K.LINK_UP, "outside-front"))
+    return set_ and [one.state for one in seen] == ["stopped", "gone", "running"] and seen[2].stopped_share > 0
+
+for _ in range(30):  # where the machine stands still for longer than a lease, it goes while it is being set
+    for point, value in wanted.items():
+        target.set(point, value)
     target.renew()
-    target.act(Action.SET_LIMIT, {"service": "store", "resource": "memory", "value": "1GiB"})
-    target.act(Action.STOP, {"service": "plain"})
-    target.set(Point(PointKind.CPU, "front"), 0.5)
-    assert until(lambda: target.get(Point(PointKind.CPU, "front")) is None)
-    assert target.get(Point(PointKind.MEMORY, "store")) == 2**30
-    assert target.process("plain").state == "gone"
+    if stands():
+        print("all stands", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_all_that_is_under_lease_goes_when_the_harness_dies(leased: EmbeddedTarget) -> None:
+    """A process that injects, renews once and is killed: the supervisor and the proxy put everything back."""
+    ended = subprocess.run([sys.executable, "-c", DOOMED], timeout=100, check=False, capture_output=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGKILL, b"all stands\n", b"")
+    assert until(lambda: leased.process("store").state == "running")
+    assert until(lambda: leased.process("plain").ready)
+    assert until(lambda: leased.process("front").stopped_share == 0.0)
+    assert leased.get(Point(PointKind.MEMORY, "front")) is None
+    assert until(lambda: leased.get(Point(PointKind.TOXIC, "front-store/slow")) is None)
+    assert until(lambda: leased.probe("outside-front").answered)
+
+
+@pytest.mark.slow
+def test_what_an_operator_changed_outlives_the_lease(leased: EmbeddedTarget) -> None:
+    leased.renew()
+    leased.act(Action.SET_LIMIT, {"service": "store", "resource": "memory", "value": "1GiB"})
+    leased.act(Action.STOP, {"service": "plain"})
+    leased.set(Point(PointKind.CPU, "front"), 0.5)
+    assert until(lambda: leased.get(Point(PointKind.CPU, "front")) is None)
+    assert leased.get(Point(PointKind.MEMORY, "store")) == 2**30
+    assert leased.process("plain").state == "gone"
 
 
 @pytest.mark.parametrize(
@@ -214,10 +234,13 @@ def test_what_is_illegal_is_refused_and_changes_nothing(target: EmbeddedTarget, 
 
 
 def test_a_dead_proxy_comes_back_and_the_links_with_it(target: EmbeddedTarget) -> None:
-    os.kill(target.status().services["@proxy"].pid, signal.SIGKILL)
-    assert until(lambda: target.status().services["@proxy"].pid == 0)
-    assert not target.probe("front-store").answered
+    pid = target.status().services["@proxy"].pid
+    with held_still(target):  # or it may be back before anybody looks
+        os.kill(pid, signal.SIGKILL)
+        assert until(lambda: processes.start_time(pid) is None)
+        assert not target.probe("front-store").answered
     assert until(lambda: target.probe("front-store").answered)
+    assert target.status().services["@proxy"].pid not in (0, pid)
 
 
 JUNK = [
@@ -240,7 +263,7 @@ JUNK = [
 def test_junk_on_the_control_socket_gets_an_error(target: EmbeddedTarget, *, junk: bytes) -> None:
     before = target.status()
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(5)
+        sock.settimeout(CALL_S)
         sock.connect(str(target.home / CONTROL))
         try:
             sock.sendall(junk)
@@ -269,16 +292,19 @@ def test_the_control_socket_is_the_owner_s_alone(target: EmbeddedTarget) -> None
 
 
 def test_the_supervisor_sleeps_when_nothing_happens(target: EmbeddedTarget) -> None:
-    """Less than 5 % of a processor over a second, counted by the kernel."""
+    """There is a second in which it takes less than 5 % of a processor, counted by the kernel: one that spins has none."""
     supervisor = target.status().pid
 
     def ticks() -> int:
         fields = (processes.PROC / str(supervisor) / "stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
 
-    before = ticks()
-    time.sleep(1.0)
-    assert ticks() - before <= 5
+    def quiet() -> bool:
+        before = ticks()
+        time.sleep(1.0)
+        return ticks() - before <= 5
+
+    assert until(quiet)
 
 
 def test_a_place_without_settings_is_told(target: EmbeddedTarget) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,11 +21,12 @@ from harness.errors import EnvironmentProblem, TargetBusyError
 from harness.spec.load import load_target
 from harness.spec.target import TargetSpec
 from harness.target import http
-from harness.target.embedded import processes, record
+from harness.target.embedded import processes, record, startup
 from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
 from harness.target.embedded.launch import LABEL
 from harness.target.embedded.startup import StartProblem
+from tests.e2e.waiting import CALL_S, answered, held_still, leases, until
 
 TINY = Path(__file__).parents[1] / "fixtures_tiny" / "target.yaml"
 DRIVER = EmbeddedDriver()
@@ -34,7 +35,8 @@ DRIVER = EmbeddedDriver()
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("MLDRILL_STATE", str(tmp_path / "state"))
-    yield
+    with leases():
+        yield
     for name in DRIVER.instances():
         DRIVER.attach(name).down()
 
@@ -52,17 +54,6 @@ def up(instance: str = "one", *, seed: int = 7, **changes: object) -> EmbeddedTa
     target = opened(instance, seed=seed, **changes)
     target.up()
     return target
-
-
-def until(holds: Callable[[], bool], *, within_s: float = 10.0) -> bool:
-    """Whether it came to hold in time; a target that doesn't answer yet doesn't count as a failure."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        with contextlib.suppress(EnvironmentProblem):
-            if holds():
-                return True
-        time.sleep(0.02)
-    return False
 
 
 def labelled(target: EmbeddedTarget) -> list[int]:
@@ -98,7 +89,7 @@ def test_another_seed_starts_afresh_and_keeps_the_ports() -> None:
     again = up(seed=8)
     assert pid_of(again, "store") != before
     assert again.names()["service.store.port"] == ports
-    env = http.ask("GET", again.endpoint("${service.front.url}/env"), timeout_s=2)
+    env = http.ask("GET", again.endpoint("${service.front.url}/env"), timeout_s=CALL_S)
     assert env["SEED"] == "8"
 
 
@@ -113,13 +104,15 @@ def test_another_target_of_the_same_name_is_not_touched() -> None:
 def test_a_killed_service_comes_back_at_its_port_with_the_reason_told() -> None:
     target = up()
     before, port = target.process("store").identity, target.names()["service.store.port"]
-    os.kill(pid_of(target, "store"), signal.SIGKILL)
-    assert until(lambda: target.process("store").state == "gone")
-    assert not target.probe("front-store").answered
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", int(str(port))), timeout=1)
-    assert until(lambda: bool(target.process("store").ready))
-    assert target.process("store").identity != before
+    pid = pid_of(target, "store")
+    with held_still(target):
+        os.kill(pid, signal.SIGKILL)
+        assert until(lambda: processes.start_time(pid) is None)
+        assert not target.probe("front-store").answered
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(str(port))), timeout=CALL_S)
+    assert until(lambda: target.process("store").identity not in ("", before))
+    assert until(lambda: target.process("store").ready)
     assert target.names()["service.store.port"] == port
     (exit_,), cursor = target.exits(after=0)
     assert exit_[1:] == ("store", "signal", signal.SIGKILL, False)
@@ -144,7 +137,7 @@ def exits_file(target: EmbeddedTarget) -> list[dict[str, object]]:
 def test_a_service_that_ends_itself_is_told_by_its_code() -> None:
     target = up()
     with contextlib.suppress(OSError, http.HTTP_PROBLEM):
-        http.request("POST", target.endpoint("${service.store.url}/die"), timeout_s=2)
+        http.request("POST", target.endpoint("${service.store.url}/die"), timeout_s=CALL_S)
     assert until(lambda: len(target.exits(after=0)[0]) == 1)
     assert target.exits(after=0)[0][0][1:] == ("store", "exit", 3, False)
 
@@ -159,7 +152,7 @@ def test_all_die_with_the_supervisor_and_up_recovers() -> None:
     undo = Undo(driver="embedded", instance="one", point=Point(PointKind.CPU, "store"), injected=0.5, restore=None)
     assert target.undo(undo) is UndoOutcome.GONE
     target.up()
-    assert target.process("store").ready
+    assert until(lambda: target.process("store").ready)
 
 
 def test_services_come_back_when_the_warm_interpreter_dies() -> None:
@@ -168,19 +161,31 @@ def test_services_come_back_when_the_warm_interpreter_dies() -> None:
     os.kill(target.status().zygote, signal.SIGKILL)
     assert until(lambda: all(0 != one.pid != before[name] for name, one in target.status().services.items()))
     assert until(lambda: all(target.process(name).ready for name in target.spec.services))
-    assert all(processes.start_time(pid) is None for pid in before.values())
+    assert until(lambda: all(processes.start_time(pid) is None for pid in before.values()))
 
 
 def test_grandchildren_go_too() -> None:
     """A service's own children are in its group; they end with it, and with the instance."""
     target = up()
-    child = http.ask("POST", target.endpoint("${service.plain.url}/child"), body={}, timeout_s=2)["pid"]
+    child = http.ask("POST", target.endpoint("${service.plain.url}/child"), body={}, timeout_s=CALL_S)["pid"]
     os.kill(pid_of(target, "plain"), signal.SIGKILL)
     assert until(lambda: processes.start_time(child) is None)
-    assert until(lambda: bool(target.process("plain").ready))
-    child = http.ask("POST", target.endpoint("${service.plain.url}/child"), body={}, timeout_s=2)["pid"]
+    assert until(lambda: target.process("plain").ready)
+    child = http.ask("POST", target.endpoint("${service.plain.url}/child"), body={}, timeout_s=CALL_S)["pid"]
     target.down()
     assert processes.start_time(child) is None
+
+
+def test_a_sweep_waits_for_what_takes_long_to_die() -> None:
+    """A killed process has lost its label before it has given its memory back."""
+    found = record.Record(instance="one", spec={}, digest="", folder="", seed=7, label=secrets.token_hex(8), ports={})
+    hoard = "x = bytearray(b'x') * (300 << 20); print('full', flush=True); import time; time.sleep(600)"
+    environment = dict(os.environ) | {LABEL: found.label}
+    with subprocess.Popen([sys.executable, "-c", hoard], stdout=subprocess.PIPE, env=environment) as hoarder:
+        assert hoarder.stdout is not None
+        assert hoarder.stdout.readline() == b"full\n"
+        startup.sweep(found)
+        assert processes.start_time(hoarder.pid) is None
 
 
 def test_a_service_that_will_not_start_is_told_with_its_last_words() -> None:
@@ -214,7 +219,7 @@ def test_two_instances_live_side_by_side() -> None:
     assert until(lambda: two.process("store").state == "stopped")
     assert one.process("store").state == "running"
     two.down()
-    assert one.process("store").ready
+    assert until(lambda: one.process("store").ready)
     assert DRIVER.describe("one").running
 
 
@@ -225,7 +230,7 @@ def test_an_instance_is_found_from_another_process() -> None:
         "t = EmbeddedDriver().attach('one')\n"
         "print(t.spec.services['store'].ready.within, t.process('store').state)\n"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True)
     assert shown.stdout.split() == ["10.0", "running"]
     target.down()
     with pytest.raises(EnvironmentProblem, match="no running instance 'one'"):
@@ -248,7 +253,7 @@ def test_a_bystander_is_never_touched() -> None:
         assert bystander.poll() is None
         found = processes.stat(bystander.pid)
         assert found is not None
-        assert found.state in "SR"
+        assert found.state not in "TtZX", "stopped or dead"
     finally:
         bystander.kill()
         bystander.wait(timeout=10)
@@ -280,7 +285,7 @@ def test_one_run_at_a_time() -> None:
     for refused in (other.down, other.reset):
         with pytest.raises(TargetBusyError):
             refused()
-    assert target.process("store").ready
+    assert until(lambda: target.process("store").ready)
     target.release()
     other.acquire("second")
     other.release()
@@ -293,7 +298,7 @@ def test_a_lock_goes_with_its_process() -> None:
         "import os, signal\nfrom harness.target.embedded.driver import EmbeddedDriver\n"
         "EmbeddedDriver().attach('one').acquire('doomed')\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == -signal.SIGKILL
+    assert subprocess.run([sys.executable, "-c", code], timeout=100, check=False).returncode == -signal.SIGKILL
     target = DRIVER.attach("one")
     target.acquire("next")
     target.release()
@@ -302,7 +307,7 @@ def test_a_lock_goes_with_its_process() -> None:
 def test_a_long_state_path_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLDRILL_STATE", str(tmp_path / ("d" * 100) / ("e" * 100)))
     target = up()
-    assert target.process("store").ready
+    assert until(lambda: target.process("store").ready)
     target.down()
 
 
@@ -317,7 +322,7 @@ def test_state_of_the_last_start_is_gone_logs_say_what_was() -> None:
 
 def test_operators_see_services_and_resources() -> None:
     target = up()
-    assert target.observe(Observation.SERVICES, {})["front.version"] == "1"
+    assert answered(lambda: target.observe(Observation.SERVICES, {})["front.version"]) == "1"
     target.act(Action.STOP, {"service": "store"})
     assert until(lambda: target.observe(Observation.SERVICES, {})["store"] == "down")
     target.act(Action.START, {"service": "store"})
@@ -325,5 +330,5 @@ def test_operators_see_services_and_resources() -> None:
     target.act(Action.SET_LIMIT, {"service": "store", "resource": "memory", "value": "512MiB"})
     assert target.observe(Observation.RESOURCES, {})["store.memory_limit"] == 512 * 2**20
     target.act(Action.SET_FLAG, {"service": "store", "flag": "level", "value": 4})
-    assert target.observe(Observation.CONFIG, {"service": "store"})["level"] == 4
+    assert answered(lambda: target.observe(Observation.CONFIG, {"service": "store"}))["level"] == 4
     assert target.observe(Observation.LOGS, {"service": "store"})["lines"] >= 2

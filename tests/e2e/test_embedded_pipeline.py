@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +11,12 @@ from ruamel.yaml import YAML
 
 from harness.contract.undo import Point, PointKind, Undo, UndoOutcome
 from harness.contract.words import Action, Observation
-from harness.errors import EnvironmentProblem
 from harness.spec.base import parse_duration
 from harness.spec.load import load_target
 from harness.target import http
 from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
+from tests.e2e.waiting import CALL_S, answered, leases, until
 
 PIPELINE = Path(__file__).parents[2] / "fixtures" / "pipeline"
 SPEC = load_target(PIPELINE / "target.yaml").spec
@@ -27,7 +25,7 @@ ALIAS = Point(PointKind.ALIAS, "risk/champion")
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTarget]:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, leases():
         patch.setenv("MLDRILL_STATE", str(tmp_path_factory.mktemp("state")))
         opened = EmbeddedDriver().open(SPEC, folder=PIPELINE, instance="pipeline", seed=7)
         opened.up()
@@ -35,21 +33,11 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTarget]
         opened.down()
 
 
-def until(holds: Callable[[], bool], *, within_s: float = 15.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        with contextlib.suppress(EnvironmentProblem):
-            if holds():
-                return True
-        time.sleep(0.05)
-    return False
-
-
 def decide(target: EmbeddedTarget, count: int = 20) -> list[str]:
     """Payments of the source, sent as users send them; gives their ids."""
-    given = http.ask("GET", target.endpoint(f"${{service.source.url}}/next?count={count}"), timeout_s=5)
+    given = http.ask("GET", target.endpoint(f"${{service.source.url}}/next?count={count}"), timeout_s=CALL_S)
     url = target.endpoint("${link.merchant-gateway.url}/decide")
-    return [http.ask("POST", url, body=one, timeout_s=5)["id"] for one in given["transactions"]]
+    return [http.ask("POST", url, body=one, timeout_s=CALL_S)["id"] for one in given["transactions"]]
 
 
 def test_rules_are_declared_as_they_are_evaluated() -> None:
@@ -64,41 +52,49 @@ def test_rules_are_declared_as_they_are_evaluated() -> None:
 
 @pytest.mark.parametrize("link", SPEC.links)
 def test_every_link_goes_through(target: EmbeddedTarget, *, link: str) -> None:
-    reading = target.probe(link)
-    assert (reading.answered, reading.status) == (True, 200)
+    assert until(lambda: target.probe(link).status == 200)
 
 
 def test_golden_requests_are_answered_right(target: EmbeddedTarget) -> None:
     assert SPEC.golden is not None
     url = target.endpoint("${link.merchant-gateway.url}")
     for golden in json.loads((PIPELINE / SPEC.golden.file).read_text()):
-        answer = http.ask(golden["method"], url + golden["path"], body=golden["body"], timeout_s=5)
-        assert {key: answer[key] for key in golden["expect"]} == golden["expect"]
-        assert {"fallback": answer["fallback"], "model_version": answer["model_version"]} == {
-            "fallback": False,
-            "model_version": "1",
-        }
+        answers: list[dict[str, object]] = []
+
+        def scored(golden: dict = golden, answers: list = answers) -> bool:
+            """A machine that is busy may have the rules answer for the model, which is no wrong answer."""
+            answers.append(http.ask(golden["method"], url + golden["path"], body=golden["body"], timeout_s=CALL_S))
+            return answers[-1]["fallback"] is False
+
+        assert until(scored), answers[-1]
+        assert {key: answers[-1][key] for key in golden["expect"]} == golden["expect"]
+        assert answers[-1]["model_version"] == "1"
+
+
+EMPTY = ("quarantine", "rescored", "backfills", "refusals")
+"""Nothing stands there unless somebody did something."""
 
 
 @pytest.mark.parametrize("reading", SPEC.readings)
 def test_every_reading_is_read(target: EmbeddedTarget, *, reading: str) -> None:
     ids = decide(target)
-    assert until(
-        lambda: (
-            len(target.read(reading, after=0)[0]) > 0 or reading in ("quarantine", "rescored", "backfills", "refusals")
-        )
-    )
+    own = set(ids) if reading in ("decisions", "truth") else set()
+
+    def told() -> bool:
+        """Others write too, and what is written goes through queues: what was asked for is waited for."""
+        found = target.read(reading, after=0)[0]
+        return own <= {record.get("id") for record in found} and (bool(found) or reading in EMPTY)
+
+    assert until(told)
     records, cursor = target.read(reading, after=0)
     assert all(SPEC.readings[reading].id in record for record in records)
-    if reading in ("decisions", "truth"):
-        assert set(ids) <= {record["id"] for record in records}
-        assert target.read(reading, after=cursor)[1] >= cursor
+    assert target.read(reading, after=cursor)[1] >= cursor
 
 
 @pytest.mark.parametrize("observation", SPEC.observations)
 def test_every_observation_answers_flat(target: EmbeddedTarget, *, observation: Observation) -> None:
     arguments = {Observation.METRICS: {"name": "monitor_quality"}, Observation.LOGS: {"service": "source"}}
-    answer = target.observe(observation, arguments.get(observation, {}))
+    answer = answered(lambda: target.observe(observation, arguments.get(observation, {})))
     assert answer
     if observation is not Observation.CONFIG:
         assert [value for value in answer.values() if isinstance(value, dict)] == []
@@ -128,7 +124,7 @@ ACTIONS = {
     "action", [action for action in SPEC.actions if action not in (Action.ROLLBACK, Action.RETRAIN)]
 )
 def test_every_action_is_carried_out(target: EmbeddedTarget, *, action: Action) -> None:
-    assert until(lambda: all(target.observe(Observation.SERVICES, {})[name] == "ready" for name in SPEC.services))
+    assert until(lambda: {target.observe(Observation.SERVICES, {})[name] for name in SPEC.services} == {"ready"})
     assert isinstance(target.act(action, ACTIONS.get(action, {})), dict)
     target.reset()
 
@@ -152,8 +148,9 @@ def test_a_bad_version_is_made_served_and_rolled_back(target: EmbeddedTarget) ->
 def test_serving_does_not_fit_into_eight_mebibytes(target: EmbeddedTarget) -> None:
     """The limit of memory-exhaustion lies below what a fresh process needs, so that no restart helps; 512 MiB is enough."""
     point = Point(PointKind.MEMORY, "serving-a")
+    before = target.process("serving-a").memory_kills
     target.set(point, 8 * 2**20)
-    assert until(lambda: target.process("serving-a").memory_kills >= 2)
+    assert until(lambda: target.process("serving-a").memory_kills >= before + 2)
     target.act(Action.SET_LIMIT, {"service": "serving-a", "resource": "memory", "value": "512MiB"})
     assert until(lambda: target.observe(Observation.SERVICES, {})["serving-a"] == "ready")
     target.reset()
@@ -164,10 +161,13 @@ def test_a_reset_gives_the_same_payments_and_a_clean_slate(target: EmbeddedTarge
     target.reset()
     first = decide(target, 3)
     target.set(Point(PointKind.CONFIG, "source/regime"), "shifted")
+    target.act(Action.SILENCE, {"rule": "CanaryWrong"})
     target.reset()
-    assert [one.rpartition("-")[2] for one in decide(target, 3)] == [one.rpartition("-")[2] for one in first]
+    again = decide(target, 3)
+    assert [one.rpartition("-")[2] for one in again] == [one.rpartition("-")[2] for one in first]
     assert target.get(Point(PointKind.CONFIG, "source/regime")) == "baseline"
-    assert len(target.read("decisions", after=0)[0]) >= 3
-    assert target.snapshot().data == {"quarantine": 0}
-    assert target.snapshot().silences == ()
-    assert target.observe(Observation.ALERTS, {})["pages"] == 0
+    # A decision goes to the log through a queue; what is asked may not be answered by a busy machine, and then isn't told.
+    assert until(lambda: set(again) <= {record["id"] for record in target.read("decisions", after=0)[0]})
+    assert answered(lambda: target.snapshot().data or None) == {"quarantine": 0}
+    assert answered(lambda: target.snapshot().silences) == ()
+    assert until(lambda: target.observe(Observation.ALERTS, {})["pages"] == 0)

@@ -41,7 +41,8 @@ class ServiceLaunch(msgspec.Struct, frozen=True):
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """All that a supervisor must know. `descriptors` are the sockets that hold the reserved ports."""
+    """All that a supervisor must know. `descriptors` are the sockets that hold the reserved ports; `lease_s` is how long what was
+    injected stands without being renewed."""
 
     instance: str
     label: str
@@ -50,6 +51,7 @@ class Launch(msgspec.Struct, frozen=True):
     preload: tuple[str, ...] = ()
     python_path: tuple[str, ...] = ()
     descriptors: tuple[int, ...] = ()
+    lease_s: float = LEASE_S
 
 
 # --- requests -------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -32,6 +32,7 @@ from harness.target.embedded.control import Client
 from harness.target.embedded.launch import (
     LABEL,
     LAUNCH,
+    LEASE_S,
     PROXY,
     Down,
     Launch,
@@ -51,6 +52,7 @@ SUPERVISOR_S_MAX = 10.0
 BORROWED_S_MAX = 2.0
 DOWN_S_MAX = 8.0
 LEAVE_S_MAX = 5.0
+SWEEP_S_MAX = 5.0
 
 
 class StartProblem(EnvironmentProblem):
@@ -190,6 +192,7 @@ def _launch(spec: TargetSpec, found: record.Record, home: Path, descriptors: tup
         preload=spec.preload,
         python_path=_python_path(spec, found),
         descriptors=descriptors,
+        lease_s=LEASE_S,
     )
 
 
@@ -356,13 +359,14 @@ def tail(found: record.Record, service: str, lines: int = LOG_LINES) -> tuple[st
 
 def stop(found: record.Record) -> None:
     """No process of the instance is left. Asks first; a supervisor that doesn't answer is killed with all it started."""
+    everybody = list(processes.labelled(LABEL, found.label))
     if found.runs:
         with contextlib.suppress(EnvironmentProblem):
             Client(record.folder_of(found.instance)).ask(Down(), within_s=DOWN_S_MAX)
             _await_end(found, 1.0)
         processes.send(found.supervisor_pid, found.supervisor_start, signal.SIGKILL)
     _await_end(found, 2.0)
-    sweep(found)
+    sweep(found, ending=everybody)
     with contextlib.suppress(ChildProcessError):
         os.waitpid(found.supervisor_pid, os.WNOHANG)  # where it was our own child: no zombie is left either
 
@@ -373,9 +377,16 @@ def _await_end(found: record.Record, within_s: float) -> None:
         time.sleep(POLL_S)
 
 
-def sweep(found: record.Record) -> None:
-    """Ends whatever still carries the label of a supervisor that has died."""
-    if found.runs:
-        return
-    for pid, started in processes.labelled(LABEL, found.label):
-        processes.send(pid, started, signal.SIGKILL)
+def sweep(found: record.Record, *, ending: Iterable[tuple[int, int]] = ()) -> None:
+    """Ends whatever still carries the label of a supervisor that has died. Returns when that is gone, and `ending` too: what was
+    killed has lost its label before it has given its memory back and is over."""
+    deadline = time.monotonic() + SWEEP_S_MAX
+    left = set(ending)
+    while not found.runs:
+        labelled = set(processes.labelled(LABEL, found.label))
+        for pid, started in labelled:
+            processes.send(pid, started, signal.SIGKILL)
+        left = {one for one in left | labelled if processes.alive(*one)}
+        if not left or time.monotonic() > deadline:
+            return
+        time.sleep(POLL_S)

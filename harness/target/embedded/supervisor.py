@@ -27,7 +27,6 @@ from harness.clock import now_ns
 from harness.target.embedded import control, logs
 from harness.target.embedded.launch import (
     LABEL,
-    LEASE_S,
     Answer,
     AnyRequest,
     Baseline,
@@ -316,7 +315,7 @@ class Supervisor:
         return self.services[name]
 
     def renew(self) -> None:
-        self.leased_until = time.monotonic() + LEASE_S
+        self.leased_until = time.monotonic() + self.launch.lease_s
 
     def status(self) -> StatusAnswer:
         return StatusAnswer(
