@@ -40,12 +40,17 @@ def rows_of(mask: Mask) -> Rows:
         return np.flatnonzero(mask)
     words = mask[:whole].view(np.uint64)
     some = np.flatnonzero(words != 0)
-    within = np.flatnonzero(words[some].view(np.bool_))
-    found = some[within >> 3]
+    within = np.flatnonzero(words.take(some).view(np.bool_))
+    found = some.take(within >> 3)
     found <<= 3
     within &= 7
     found += within
     return found if whole == len(mask) else np.concatenate([found, whole + np.flatnonzero(mask[whole:])])
+
+
+def taken(column: Column, rows: Rows) -> Column:
+    """`column[rows]`, a third faster: `take` first copies what doesn't lie in one piece, and isn't asked for that."""
+    return column.take(rows, axis=0) if column.flags.c_contiguous else column[rows]
 
 
 def changed(before: Column, after: Column) -> Mask:
@@ -102,21 +107,23 @@ EXACT_MAX = 2**53
 """Floats hold whole numbers up to here."""
 
 
-def widened(column: Column, wanted: np.dtype[Any], *, name: str) -> Column:
-    """A copy of another type, in which every value is the same. Raises CorruptionError where one wouldn't be."""
-    if column.dtype.kind in "iu" and len(column):
+def fill(kept: Column, column: Column, *, name: str, first: int) -> None:
+    """Into an array that may be of a wider type, such that every value is the same. Raises CorruptionError where one wouldn't be;
+    `first` is the row of the first one, for that."""
+    if column.dtype.kind in "iu" and column.dtype != kept.dtype and len(column):
+        wanted = kept.dtype
         most = EXACT_MAX if wanted.kind == "f" else np.iinfo(wanted).max if wanted.kind in "iu" else None
         if most is not None and (int(column.max()) > most or (wanted.kind == "f" and int(column.min()) < -most)):
             row = int(np.flatnonzero((column > most) | ((column < -most) if column.dtype.kind == "i" else False))[0])
             raise CorruptionError(
-                f"column '{name}', row {row}: {column[row]} would be another number as {wanted}, which this damage makes of the "
-                "column; give it as objects"
+                f"column '{name}', row {first + row}: {column[row]} would be another number as {wanted}, which this damage makes "
+                "of the column; give it as objects"
             )
-    return column.astype(wanted)
+    kept[:] = column
 
 
 def common(one: np.dtype[Any], other: np.dtype[Any]) -> np.dtype[Any]:
-    """What holds the values of both as they are, short of whole numbers too large for a float (see `widened`)."""
+    """What holds the values of both as they are, short of whole numbers too large for a float (see `fill`)."""
     if one == other:
         return one
     kinds = one.kind + other.kind

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from harness.corrupt import draw
-from harness.corrupt.column import Column, Columns, Mask, Rows, common
+from harness.corrupt.column import Column, Columns, Mask, Rows, common, taken
 from harness.corrupt.errors import CorruptionError
 from harness.corrupt.reference import Reference
 from harness.corrupt.table import Table
@@ -40,7 +40,7 @@ class Hit:
     @cached_property
     def values(self) -> Column:
         """As they came."""
-        return self.column[self.rows]
+        return taken(self.column, self.rows)
 
     def fractions(self, purpose: str) -> draw.Fractions:
         """A draw for each row that is hit, besides the one that hit it."""
@@ -64,7 +64,7 @@ class Hit:
         """The column's values at places counted from the batch's first row, negative ones before it, and which there are."""
         before = self.before.get(self.name)
         if not len(places) or places.min() >= 0:  # nearly always: all are in this batch
-            return self.column[places], np.ones(len(places), dtype=bool)
+            return taken(self.column, places), np.ones(len(places), dtype=bool)
         known = 0 if before is None else len(before)
         there: Mask = np.asarray(places >= -known)
         found = self.column[np.maximum(places, 0)]

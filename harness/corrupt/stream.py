@@ -17,7 +17,7 @@ import numpy as np
 from harness.corrupt import draw
 from harness.corrupt.adapters import Tabular, columns_of
 from harness.corrupt.arrival import Moving, arranged
-from harness.corrupt.column import ABSENT, Column, Columns, Mask, Rows, changed, common, missing, rows_of, widened
+from harness.corrupt.column import ABSENT, Column, Columns, Mask, Rows, changed, common, fill, missing, rows_of
 from harness.corrupt.errors import CorruptionError, unknown
 from harness.corrupt.hit import Hit
 from harness.corrupt.mechanism.base import Place
@@ -149,7 +149,7 @@ class _Step:
         spared = 0
         vain: Mapping[str, Unchanged] = {}
         shared: tuple[Mask, Rows] | None = None  # drawn once for all columns, where it is the row that is hit
-        for name in self._is.columns:
+        for n, name in enumerate(self._is.columns, 1):
             _there(name, table)
             place = self._place(table, name)
             if damage.per_value or self._is.mechanism.of_cell:
@@ -159,7 +159,9 @@ class _Step:
                 if shared is None:
                     hit = self._hit(place, drawn_as="")
                     shared = hit, rows_of(hit)
-                out[name], cells[name], unchanged = self._one(table, damage, name, shared[0].copy(), shared[1])
+                is_last = n == len(self._is.columns)  # its mask may be the one that was drawn
+                mask = shared[0] if is_last else shared[0].copy()
+                out[name], cells[name], unchanged = self._one(table, damage, name, mask, shared[1])
             vain = in_vain(vain, unchanged)
             spared += self._is.mechanism.undecided(place)
         self._remember(table, damage.lag)
@@ -171,17 +173,18 @@ class _Step:
         """The damaged column; of `mask`, which says who is hit, what really became another value is left; and what didn't."""
         column = table.columns[name]
         wanted = self._wanted(table, damage, name)
-        same = wanted == column.dtype
         vain: Mapping[str, Unchanged] = {}
-        kept = np.empty(column.shape, column.dtype) if same else widened(column, wanted, name=name)
-        for here in _copied(column, kept, rows) if same else _parts(rows):
+        kept = np.empty(column.shape, wanted)
+        for here in _copied(column, kept, rows, name=name):
             hit = Hit(name, here, table, self._before, self._reference, self._is.seed, self._is.columns, self._first)
             after = damage.values(hit).astype(wanted, copy=False)
             different = changed(hit.values, after)
-            if not different.all():  # what says the same stays to the bit: a NaN may have a sign
-                mask[here[~different]] = False
-                vain = in_vain(vain, _unchanged(name, hit.values[~different]))
-                here, after = here[different], after[different]
+            if not different.all():
+                # What says the same stays to the bit (a NaN may have a sign), and is written back: picking out those that
+                # differ takes ten times as long where chance says which these are.
+                mask[here] = different
+                vain = in_vain(vain, _unchanged(name, hit.values, ~different))
+                after = np.where(different, after, hit.values.astype(wanted, copy=False))
             kept[here] = after
         return kept, mask, vain
 
@@ -228,31 +231,35 @@ class _Step:
         given = Hit("", hit, table, {}, self._reference, self._is.seed, (), self._first)
         draws = given.fractions("row") if damage.drawn else np.zeros(len(hit))
         arrivals = damage.arrivals(hit + self._first, draws)
-        rows = np.tile(hit, len(arrivals))
-        new = Moving(arrivals.ravel(), rows, arrivals.ravel() != rows + self._first)
+        due = arrivals.T.ravel()  # the copies of a row side by side: nearly sorted
+        new = Moving(due, np.repeat(hit, len(arrivals)))
         dropped = table.ordinals_of(hit) if not len(arrivals) else _NOTHING
         cause = Cause(self._is.name, {}, nobody(len(table)), dropped, self._is.mechanism.undecided(place))
         arrived = self._told(table, table.columns, cause)
         end = np.inf if self._whole else self._first + len(table) - 1 + 0.25
         late, new, arrived = self._waited(arrived, new, end)
-        both = late.then(new)
-        order, at, moved = arranged(is_hit, first=self._first, moving=both)
+        moving = late.then(new)
+        leaving = hit[:0] if damage.stays else hit
+        if len(moving.due) or not len(leaving):
+            order, at = arranged(leaving, count=len(table), first=self._first, moving=moving)
+        else:  # some are gone, none comes: numpy's own search is faster than counting
+            order, at = np.flatnonzero(~is_hit), hit[:0]
         out = arrived.take(order)
-        out.causes[-1].rows[at] = moved
+        out.causes[-1].rows[at] = True
         return out
 
     def _waited(self, arrived: Table, new: Moving, end: float) -> tuple[Moving, Moving, Table]:
         """Of the rows that are late, and of new ones, those that arrive until `end`; the others wait from now on. The table has
         those that were late behind the batch's own rows."""
         count, waits = len(arrived), new.due > end
-        late = Moving(np.empty(0), np.empty(0, dtype=np.intp), np.empty(0, dtype=bool))
+        late = Moving(np.empty(0), np.empty(0, dtype=np.intp))
         still = arrived.take(new.rows[waits])
         still.causes[-1].rows[:] = True
         still = replace(still, causes=tuple(cause.told() for cause in still.causes))
         due = new.due[waits]
         if self._late is not None and len(self._late):
             ready = np.flatnonzero(self._due <= end)
-            late = Moving(self._due[ready], count + np.arange(len(ready)), self._late.causes[-1].rows[ready])
+            late = Moving(self._due[ready], count + np.arange(len(ready)))
             arrived = joined(arrived, self._late.take(ready)) if len(ready) else arrived
             waiting = np.flatnonzero(self._due > end)
             still, due = joined(self._late.take(waiting), still), np.concatenate([self._due[waiting], due])
@@ -267,13 +274,13 @@ _NEAR = 262_144
 """Rows that are copied at once, and damaged while the cache still has them. Fewer would cost more in calls than it saves."""
 
 
-def _copied(column: Column, kept: Column, rows: Rows) -> Iterator[Rows]:
+def _copied(column: Column, kept: Column, rows: Rows, *, name: str) -> Iterator[Rows]:
     """The rows that are hit, part by part, as soon as theirs of the column are copied."""
     starts = range(0, len(column), _NEAR)
     ends = np.searchsorted(rows, [start + _NEAR for start in starts]).tolist()
     done = 0
     for start, end in zip(starts, ends, strict=True):
-        kept[start : start + _NEAR] = column[start : start + _NEAR]
+        fill(kept[start : start + _NEAR], column[start : start + _NEAR], name=name, first=start)
         yield from _parts(rows[done:end])
         done = end
 
@@ -283,9 +290,14 @@ def _parts(rows: Rows) -> Iterator[Rows]:
         yield rows[start : start + _BLOCK]
 
 
-def _unchanged(name: str, values: Column) -> Mapping[str, Unchanged]:
-    known = values[~missing(values)]
-    return {name: Unchanged(len(known), known[:1].tolist()[0])} if len(known) else {}
+def _unchanged(name: str, values: Column, same: Mask) -> Mapping[str, Unchanged]:
+    if values.dtype == object:  # these are looked at one by one
+        values = values[same]
+        known = ~missing(values)
+    else:
+        known = same & ~missing(values)
+    count = int(np.count_nonzero(known))
+    return {name: Unchanged(count, values[known.argmax() :][:1].tolist()[0])} if count else {}
 
 
 def _had(column: Column) -> Mask:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.corrupt.column import Column, Columns, Mask, Rows
+from harness.corrupt.column import Column, Columns, Mask, Rows, taken
 from harness.corrupt.draw import Ids
 
 Ordinals = NDArray[np.int64]
@@ -54,8 +54,10 @@ class Cause:
         return replace(self, dropped=self.dropped[:0], spared=0, unchanged={})
 
     def take(self, rows: Rows) -> Cause:
-        of_rows = np.zeros(len(rows), dtype=bool) if self.rows.strides == (0,) else self.rows[rows]  # see `nobody`
-        return replace(self, cells={name: mask[rows] for name, mask in self.cells.items()}, rows=of_rows)
+        of_rows = (
+            np.zeros(len(rows), dtype=bool) if self.rows.strides == (0,) else taken(self.rows, rows)
+        )  # see `nobody`
+        return replace(self, cells={name: taken(mask, rows) for name, mask in self.cells.items()}, rows=of_rows)
 
 
 @dataclass(frozen=True)
@@ -88,18 +90,18 @@ class Table:
 
     def ordinals_of(self, rows: Rows) -> Ordinals:
         if not isinstance(self.numbers, range):
-            return self.numbers[rows]
+            return taken(self.numbers, rows)
         if not self.numbers.start:  # a row's number is its ordinal: eight new bytes a row are spared
             return rows.astype(np.int64, copy=False)
         return rows + self.numbers.start
 
     def take(self, rows: Rows) -> Table:
         return Table(
-            {name: column[rows] for name, column in self.columns.items()},
+            {name: taken(column, rows) for name, column in self.columns.items()},
             None if self.ids is None else _taken(self.ids, rows),
             self.ordinals_of(rows),
             tuple(cause.take(rows) for cause in self.causes),
-            None if self.placed is None else self.placed[rows],
+            None if self.placed is None else taken(self.placed, rows),
         )
 
 
@@ -143,7 +145,7 @@ def in_vain(one: Mapping[str, Unchanged], other: Mapping[str, Unchanged]) -> Map
 
 
 def _taken(ids: Ids, rows: Rows) -> Ids:
-    return ids[rows] if isinstance(ids, np.ndarray) else [ids[row] for row in rows.tolist()]
+    return taken(ids, rows) if isinstance(ids, np.ndarray) else [ids[row] for row in rows.tolist()]
 
 
 def _joined_ids(one: Ids, other: Ids) -> Ids:

@@ -108,16 +108,18 @@ class NumberDamage(CellDamage):
 
 
 class RowDamage(Damage):
-    """Rows move, come twice, or are gone. A row stands at its own place, its n-th copy at n-th of `arrivals`."""
+    """Rows move, come twice, or are gone."""
 
     drawn: ClassVar[bool] = False
     """Whether it wants a draw for each row; else they are zeros."""
+    stays: ClassVar[bool] = False
+    """Whether the row stands at its own place too, and what arrives are copies."""
 
     @abstractmethod
     def arrivals(self, places: NDArray[np.int64], draws: NDArray[np.float64]) -> NDArray[np.float64]:
-        """For each row that is hit (a column), the places at which it arrives (rows); no rows: it is gone.
+        """For each row that is hit (a column), the places at which it or its copies arrive (rows); no rows: it is gone.
 
-        A place of n + 0.5 is behind row n and before row n + 1. The first line of copies counts as the row itself.
+        A place of n + 0.5 is behind row n and before row n + 1.
         """
 
 

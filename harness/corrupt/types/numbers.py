@@ -112,9 +112,13 @@ class Outlier(NumberDamage):
         low, middle, high = (hit.reference.quantile(hit.name, share) for share in (0.25, 0.5, 0.75))
         away = self.far * ((high - low) or abs(middle) or 1.0)
         # Between half as far and half again, so that outliers don't all say the same.
-        twice = np.asarray(draw) * 2
-        up = twice >= 1
-        return middle + np.where(up, away, -away) * (0.5 + (twice - up))
+        share = np.asarray(draw) * 2
+        up = share >= 1
+        share -= up
+        share += 0.5
+        share *= np.where(up, away, -away)
+        share += middle
+        return share
 
 
 def _rounded(numbers: Column, unit: int) -> Column:

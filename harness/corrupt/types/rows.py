@@ -24,6 +24,7 @@ class Duplicate(RowDamage):
     """Delivered `copies` more times, the copies `after` rows later (0: at once)."""
 
     name: ClassVar[str] = "duplicate"
+    stays: ClassVar[bool] = True
 
     copies: int = 1
     after: int = 0
@@ -33,8 +34,8 @@ class Duplicate(RowDamage):
         _legal("after", self.after, least=0)
 
     def arrivals(self, places: NDArray[np.int64], draws: NDArray[np.float64]) -> NDArray[np.float64]:
-        again = places + self.after + (0.25 if self.after == 0 else 0.5)
-        return np.stack([places.astype(np.float64), *([again] * self.copies)])
+        again = places + (self.after + (0.25 if self.after == 0 else 0.5))
+        return np.tile(again, (self.copies, 1))
 
 
 @dataclass(frozen=True, kw_only=True)
