@@ -1,4 +1,4 @@
-"""Marks by folder, so that no test file has to repeat them: tests/bench is `bench`, tests/e2e is `e2e`.
+"""Marks by folder, so that no test file has to repeat them: tests/bench is `bench`, tests/e2e is `e2e` and has longer.
 
 Everything else that holds for all tests (time limit, import mode, strict markers) is in pyproject.toml.
 """
@@ -13,7 +13,10 @@ import hypothesis
 import pytest
 
 HERE = Path(__file__).parent
-MARKS_BY_FOLDER = {"bench": pytest.mark.bench, "e2e": pytest.mark.e2e}
+E2E = pytest.mark.e2e
+MARKS_BY_FOLDER = {"bench": pytest.mark.bench, "e2e": E2E}
+E2E_S_MAX = 300
+"""Such a test waits for several things one after the other, each of which may take its time on a busy machine."""
 
 
 # How long an example takes tells of the machine: a stall of 0.2 s would fail a test that has nothing to do with time.
@@ -30,3 +33,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         mark = MARKS_BY_FOLDER.get(item.path.relative_to(HERE).parts[0])
         if mark is not None:
             item.add_marker(mark)
+        if mark is E2E and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(E2E_S_MAX))

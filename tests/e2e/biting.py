@@ -9,8 +9,10 @@ from harness.contract.faults import PlannedFault, Reading
 from harness.contract.undo import Json, UndoOutcome
 from harness.contract.words import Effect
 from harness.plugin import Fault, Inventory, Target, draft, load
+from tests.e2e.waiting import answered
 
-BASELINE_S, CLEAR_S = 30.0, 15.0
+WITHIN_S = 45.0
+"""How long each effect may take to be seen and to go: what a run allows is for machines that can run drills."""
 LINK = "front-store"
 CASES: list[tuple[str, dict[str, Json]]] = [
     ("link.latency", {"latency": 0.3}),
@@ -49,11 +51,13 @@ def planned(name: str, arguments: dict[str, Json], inventory: Inventory) -> tupl
 
 def bites_and_heals(target: Target, inventory: Inventory, name: str, arguments: dict[str, Json]) -> None:
     fault, plan = planned(name, arguments, inventory)
-    prepared = fault.prepare(plan, target)
+    prepared = answered(
+        lambda: fault.prepare(plan, target)
+    )  # it measures the link, which a busy machine may not answer
     memory: dict[str, Any] = {}
 
-    def until(effect: Effect, within_s: float, when: str) -> None:
-        deadline = time.monotonic() + within_s
+    def until(effect: Effect, when: str) -> None:
+        deadline = time.monotonic() + WITHIN_S
         readings: list[Reading] = []
         while time.monotonic() < deadline:
             readings.append(fault.witness(plan, prepared, target, memory))
@@ -64,9 +68,9 @@ def bites_and_heals(target: Target, inventory: Inventory, name: str, arguments: 
         raise AssertionError(f"{when} not {effect}: {readings[-3:]}")
 
     before = {undo.point: target.get(undo.point) for undo in prepared.undos}
-    until(Effect.ABSENT, BASELINE_S, "before the injection")
+    until(Effect.ABSENT, "before the injection")
     fault.inject(plan, prepared, target)
-    until(Effect.PRESENT, plan.witness_within_s, "after the injection")
+    until(Effect.PRESENT, "after the injection")
     assert [target.undo(undo) for undo in prepared.undos] == [UndoOutcome.RESTORED]
-    until(Effect.ABSENT, CLEAR_S, "after the undo")
+    until(Effect.ABSENT, "after the undo")
     assert {point: target.get(point) for point in before} == before

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.contract.probe import ProbeAsk
+from harness.contract.probe import PLAIN, ProbeAsk, ProbeReading
 from harness.contract.undo import Json, Point, PointKind
 from harness.errors import EnvironmentProblem
 from harness.plugin import counted, names
@@ -16,6 +16,7 @@ from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
 from tests.e2e import biting, trouble
 from tests.e2e.test_toxiproxy_target import TARGET
+from tests.e2e.waiting import answered, leases, until
 
 DRIVER = EmbeddedDriver()
 
@@ -25,8 +26,9 @@ def target(state: None) -> Iterator[EmbeddedTarget]:
     loaded = load_target(TARGET)
     spec = loaded.spec.model_copy(update={"proxy": None})
     opened = DRIVER.open(spec, folder=loaded.folder, instance="links", seed=7)
-    opened.up()
-    yield opened
+    with leases():
+        opened.up()
+        yield opened
     opened.down()
 
 
@@ -50,23 +52,27 @@ def test_an_answer_that_changes_by_itself_tells_nothing_of_damage(target: Embedd
 
 
 def test_a_probe_tells_bytes_pieces_and_the_end(target: EmbeddedTarget) -> None:
-    plain = target.probe(biting.LINK)
-    bulk = target.probe(biting.LINK, ask=ProbeAsk(bulk=True, closes=True))
+
+    def probe(ask: ProbeAsk = PLAIN) -> ProbeReading:
+        return answered(lambda: found if (found := target.probe(biting.LINK, ask=ask)).answered else None)
+
+    plain, bulk = probe(), probe(ProbeAsk(bulk=True, closes=True))
     assert (plain.ended, plain.status) == (bulk.ended, bulk.status) == ("answered", 200)
     assert plain.received < 1024 <= bulk.received
     assert plain.close_s is None
     assert bulk.close_s is not None
     assert plain.headers["content-length"].isdigit()
-    assert target.probe(biting.LINK).digest == plain.digest != bulk.digest
+    assert probe().digest == plain.digest != bulk.digest
 
 
 def test_what_the_injector_counted_is_told_for_comparison(target: EmbeddedTarget) -> None:
     toxic, tap = Point(PointKind.TOXIC, "front-store/fault-0"), Point(PointKind.TAP, "front-store/fault-1")
     target.set(toxic, {"type": "latency", "attributes": {"latency": 1}})
     target.set(tap, {"stream": "upstream", "status": 503})
-    assert target.probe(biting.LINK).status == 503
-    assert counted(target, toxic)["connections"] == 1
-    assert counted(target, tap)["messages_damaged"] == 1
+    probes: list[int | None] = []
+    assert until(lambda: probes.append(target.probe(biting.LINK).status) or probes[-1] == 503)
+    assert until(lambda: counted(target, toxic)["connections"] == len(probes))
+    assert until(lambda: counted(target, tap)["messages_damaged"] == len(probes))
     assert counted(target, Point(PointKind.CPU, "store")) == {}
     target.reset()
 

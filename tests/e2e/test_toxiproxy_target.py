@@ -97,7 +97,7 @@ def test_the_plan_and_the_doctor_say_that_nothing_goes_by_itself(behind: Behind,
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=trouble.WITHIN_S,
     ).stdout
     assert "which has no leases" in said
     assert "drill heal" in said
@@ -149,7 +149,7 @@ def test_what_was_said_to_have_leases_must_have_them(behind: Behind) -> None:
 
 def test_a_killed_toxiproxy_is_no_result(behind: Behind, tmp_path: Path) -> None:
     """The last one here: it is gone then."""
-    path = trouble.scenario(tmp_path, "{fault: link.latency, link: front-store, latency: 200ms}", budget="20s")
+    path = trouble.scenario(tmp_path, "{fault: link.latency, link: front-store, latency: 200ms}")
     with trouble.drill(tmp_path, path, instance="shared", target=behind.file) as running:
         running.wait_for(lambda e: e["kind"] == "witness" and e["effect"] == "present", what="the effect")
         behind.process.kill()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from harness.history.reader import read
-from harness.history.scorecard import Verdict
+from harness.history.scorecard import Scorecard, Verdict
 from harness.score import score
 from harness.target.embedded.driver import EmbeddedDriver
 from tests.e2e import trouble
@@ -91,21 +91,27 @@ def test_a_state_directory_that_cant_be_made_is_refused_first(tmp_path: Path) ->
 def test_two_runs_on_one_instance_and_two_side_by_side(kept: str, tmp_path: Path) -> None:
     """A second run is refused and disturbs nothing; one on another instance judges by its own faults alone."""
     trouble.shop("other").up()
-    path = trouble.scenario(tmp_path, trouble.PROMOTE, budget="5s")
-    for name in ("one", "two", "three"):
-        (tmp_path / name).mkdir()
-    with contextlib.ExitStack() as runs:
-        first = runs.enter_context(drill(tmp_path / "one", path, instance=kept))
-        control = runs.enter_context(drill(tmp_path / "two", path, "--arm", "control", instance="other"))
-        first.command("inject-fault")
-        second = runs.enter_context(drill(tmp_path / "three", path, instance=kept))
-        assert second.end() == 4
-        assert f"instance '{kept}' is in use by run" in second.said.read_text()
-        assert second.folder is None
-        assert first.end() == 1, first.said.read_text()
-        assert control.end() == 0, control.said.read_text()
-        assert score(read(first.history)).verdict is Verdict.FAIL
-        assert score(read(control.history)).verdict is Verdict.PASS
+    cards: list[tuple[Scorecard, Scorecard]] = []
+
+    def together(folder: Path) -> Scorecard:
+        path = trouble.scenario(folder, trouble.PROMOTE, budget="20s")  # in which the second comes to its refusal
+        for name in ("one", "two", "three"):
+            (folder / name).mkdir()
+        with contextlib.ExitStack() as runs:
+            first = runs.enter_context(drill(folder / "one", path, instance=kept))
+            control = runs.enter_context(drill(folder / "two", path, "--arm", "control", instance="other"))
+            first.command("inject-fault")
+            second = runs.enter_context(drill(folder / "three", path, instance=kept))
+            assert second.end() == 4, second.said.read_text()
+            assert f"instance '{kept}' is in use by run" in second.said.read_text()
+            assert second.folder is None
+            codes = first.end(), control.end()
+            cards.append((score(read(first.history)), score(read(control.history))))
+            assert codes == tuple(int(card.exit) for card in cards[-1]), first.said.read_text()
+        return next((card for card in cards[-1] if card.verdict in trouble.CANT_TELL), cards[-1][0])
+
+    trouble.told(together, tmp_path)
+    assert [card.verdict for card in cards[-1]] == [Verdict.FAIL, Verdict.PASS], cards[-1]
     EmbeddedDriver().attach("other").down()
 
 
@@ -130,11 +136,13 @@ def test_a_role_that_wont_start_is_told_with_its_last_words(state: None, tmp_pat
 @pytest.mark.parametrize("arm", ["fault", "control"])
 def test_a_role_that_dies_unasked_is_no_result(arm: str, *, kept: str, tmp_path: Path) -> None:
     """Before the injection, and in a control at any time."""
-    path = trouble.scenario(tmp_path, trouble.PROMOTE, budget="8s")
+    path = trouble.scenario(tmp_path, trouble.PROMOTE)
     with drill(tmp_path, path, "--arm", arm, instance=kept) as running:
+        running.command("start-observers")  # it is set up, and nobody changes the process any more
+        pid = until(lambda: trouble.shop(kept).status().services["front"].pid, what="the till")
         phase = "baseline" if arm == "fault" else "respond"
         running.wait_for(lambda e: e["kind"] == "command" and e["command"].get("phase") == phase, what=phase)
-        os.kill(trouble.shop(kept).status().services["front"].pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
         assert running.end() == 4, running.said.read_text()
         said = running.said.read_text()
         assert trouble.broken(kept) == {}

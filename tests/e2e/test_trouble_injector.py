@@ -11,11 +11,14 @@ from msgspec.structs import replace
 from harness.cli.drill import choose, request
 from harness.contract.undo import Json, Point
 from harness.history.reader import read
-from harness.history.scorecard import Verdict
+from harness.history.scorecard import Scorecard, Verdict
 from harness.run.execute import execute
 from harness.score import score
 from harness.target.embedded.instance import EmbeddedTarget
 from tests.e2e import trouble
+
+SLOW = trouble.LATENCY.replace("200ms", "1800ms")
+"""So much later that no busy machine is taken for it."""
 
 
 def nothing_set(target: EmbeddedTarget, point: Point, value: Json) -> None:
@@ -29,7 +32,7 @@ def nothing_set(target: EmbeddedTarget, point: Point, value: Json) -> None:
         pytest.param(trouble.PAUSE, id="pause"),
         pytest.param(trouble.WITHHOLD, id="limit-cpu"),
         pytest.param(trouble.MEMORY, id="limit-memory"),
-        pytest.param(trouble.LATENCY, id="link"),
+        pytest.param(SLOW, id="link"),
         pytest.param(trouble.NULLS, id="tap"),
         pytest.param(trouble.PROMOTE, id="model"),
         pytest.param(trouble.JOB, id="config"),
@@ -38,16 +41,22 @@ def nothing_set(target: EmbeddedTarget, point: Point, value: Json) -> None:
 def test_what_did_not_bite_is_no_result(
     fault: str, *, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = trouble.scenario(tmp_path, fault, budget="5s")
+    card = trouble.told(lambda folder: without_effect(fault, folder, kept=kept, monkeypatch=monkeypatch), tmp_path)
+    assert (card.verdict, int(card.exit)) == (Verdict.INVALID_INJECTION, 3), card.reasons
+    assert trouble.broken(kept) == {}
+
+
+def without_effect(fault: str, folder: Path, *, kept: str, monkeypatch: pytest.MonkeyPatch) -> Scorecard:
+    path = trouble.scenario(folder, fault)
     chosen = choose(str(path), target=str(trouble.SHOP / "target.yaml"), arm=None, seed=7, responder="none")
     quick = tuple(replace(planned, witness_within_s=1.5, onset_s=0.0) for planned in chosen.plan.faults)
-    chosen = dataclasses.replace(chosen, plan=replace(chosen.plan, faults=quick, baseline_s=0.6))
-    made, _, running = request(chosen, instance=kept, reports=tmp_path / "reports", keep=True)
+    plan = replace(chosen.plan, faults=quick, baseline_s=0.6, baseline_within_s=trouble.WITHIN_S)
+    made, _, running = request(
+        dataclasses.replace(chosen, plan=plan), instance=kept, reports=folder / "reports", keep=True
+    )
     assert running
-    monkeypatch.setattr(EmbeddedTarget, "set", nothing_set)
-    executed = execute(made, lambda *_: None, running=True)
-    monkeypatch.undo()
-    card = score(read(executed.folder / "history.jsonl"))
-    assert (card.verdict, int(card.exit)) == (Verdict.INVALID_INJECTION, 3), card.reasons
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedTarget, "set", nothing_set)
+        executed = execute(made, lambda *_: None, running=True)
     assert executed.finish.dirty == ()
-    assert trouble.broken(kept) == {}
+    return score(read(executed.folder / "history.jsonl"))

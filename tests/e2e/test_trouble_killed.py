@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.history.reader import read
-from harness.history.scorecard import Verdict
+from harness.history.scorecard import Scorecard, Verdict
 from harness.score import score
 from harness.target.embedded.launch import PROXY
 from tests.e2e import trouble
@@ -17,13 +17,20 @@ from tests.e2e.trouble import drill, until
 
 
 def test_a_run_does_without_its_reaper(kept: str, tmp_path: Path) -> None:
-    path = trouble.scenario(tmp_path, trouble.PROMOTE, budget="3s")
-    with drill(tmp_path, path, instance=kept) as running:
-        running.command("inject-fault")
-        os.kill(running.pid_of("harness.run.reaper"), signal.SIGKILL)
-        assert running.end() == 1, running.said.read_text()
-        assert trouble.broken(kept) == {}
-        assert not running.ledger.exists()
+    def reaperless(folder: Path) -> Scorecard:
+        path = trouble.scenario(folder, trouble.PROMOTE, budget="5s")
+        with drill(folder, path, instance=kept) as running:
+            running.command("inject-fault")
+            os.kill(running.pid_of("harness.run.reaper"), signal.SIGKILL)
+            code = running.end()
+            assert trouble.broken(kept) == {}
+            assert not running.ledger.exists()
+            card = score(read(running.history))
+            assert code == int(card.exit), running.said.read_text()
+        return card
+
+    card = trouble.told(reaperless, tmp_path)
+    assert card.verdict is Verdict.FAIL, card.reasons
 
 
 @pytest.mark.parametrize(
@@ -48,7 +55,7 @@ def test_a_fault_that_went_with_its_proxy_is_no_repair(kept: str, tmp_path: Path
         os.kill(trouble.shop(kept).status().services[PROXY].pid, signal.SIGKILL)
         assert running.end() == 4, running.said.read_text()
         until(lambda: trouble.shop(kept).status().services[PROXY].pid, what="the proxy's return")
-        trouble.shop(kept).proxy.wait_ready(within_s=10)
+        trouble.shop(kept).proxy.wait_ready(within_s=trouble.WITHIN_S)
         assert trouble.broken(kept) == {}
         card = score(read(running.history))
     assert card.verdict is Verdict.ENV_ERROR

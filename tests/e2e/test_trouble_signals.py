@@ -56,7 +56,7 @@ def nothing_is_left(running: Drill) -> None:
     ids=lambda value: value.name if isinstance(value, signal.Signals) else value.split(",")[0].removeprefix("{fault: "),
 )
 def test_no_fault_is_left(number: signal.Signals, at: str, fault: str, *, kept: str, tmp_path: Path) -> None:
-    budget = "3s" if at == "heal-fault" else "12s"
+    budget = "3s" if at == "heal-fault" else trouble.LONG
     path = trouble.scenario(tmp_path, fault, budget=budget)
     with drill(tmp_path, path, "--playbook", str(trouble.SHOP / "slow-hands.md"), instance=kept) as running:
         strike(running, at)

@@ -16,10 +16,13 @@ from typing import TypeVar
 import pytest
 
 from harness.errors import EnvironmentProblem
+from harness.proxy.errors import ProxyUnreachable
 from harness.target.embedded import points, startup
 from harness.target.embedded.instance import EmbeddedTarget
 
 T = TypeVar("T")
+NO_ANSWER = (EnvironmentProblem, ProxyUnreachable)
+"""What somebody raises who can't be asked just now."""
 WITHIN_S = 45.0
 CALL_S = 30.0
 """For one call of a service."""
@@ -30,7 +33,7 @@ def until(holds: Callable[[], object], *, within_s: float = WITHIN_S) -> bool:
     """Whether it came to hold in time; what doesn't answer yet, or just now, doesn't hold."""
     deadline = time.monotonic() + within_s
     while True:
-        with contextlib.suppress(EnvironmentProblem):
+        with contextlib.suppress(*NO_ANSWER):
             if holds():
                 return True
         if time.monotonic() > deadline:
