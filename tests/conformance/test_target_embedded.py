@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.contract.undo import Point, Undo, UndoOutcome
+from harness.history.events import Snapshot
 from harness.plugin import load
 from harness.spec.load import load_target
 from harness.target import conformance
@@ -63,12 +65,29 @@ def forgetful(target: EmbeddedTarget):
     return set
 
 
+def idle(target: EmbeddedTarget):
+    def reset() -> None:
+        return None
+
+    return reset
+
+
+def blind(target: EmbeddedTarget):
+    def snapshot() -> Snapshot:
+        found = target.snapshot()
+        return msgspec.structs.replace(found, services=dict(list(found.services.items())[1:]))
+
+    return snapshot
+
+
 @pytest.mark.parametrize(
     ("check", "lie", "make"),
     [
         (conformance.an_undo_never_overwrites_a_repair, "undo", overwriting),
         (conformance.an_undo_restores_once, "undo", overwriting),
         (conformance.a_point_reads_as_it_was_set, "set", forgetful),
+        (conformance.a_reset_brings_the_baseline_back, "reset", idle),
+        (conformance.a_snapshot_is_quick_and_true, "snapshot", blind),
     ],
 )
 def test_a_driver_that_does_otherwise_is_found_out(target: EmbeddedTarget, *, check, lie: str, make) -> None:

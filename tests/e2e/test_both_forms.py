@@ -17,7 +17,7 @@ from harness.contract.words import Capability
 from harness.plugin import Driver, load
 from harness.spec.find import all_scenarios, find_target
 from harness.spec.load import load_scenario, load_target
-from tests.admissible.__main__ import DRILL, drill, lacking, wrong
+from tests.admissible.__main__ import DRILL, RUN_S_MAX, drill, lacking, wrong
 from tests.admissible.expectations import one_of_each_fault, trials_of
 from tests.fixtures_compose import engine
 
@@ -58,7 +58,7 @@ def test_what_a_form_can_not_do_it_refuses_by_name(form: str, scenario: Path) ->
 
 
 @pytest.mark.parametrize("scenario", one_of_each_fault(all_scenarios()), ids=lambda path: path.stem)
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(2 * RUN_S_MAX)
 def test_a_scenario_passes_when_answered_rightly(form: str, scenario: Path, tmp_path: Path) -> None:
     if lacking(scenario, form):
         return  # told by the test above

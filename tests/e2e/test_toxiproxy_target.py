@@ -112,7 +112,7 @@ def test_the_plan_and_the_doctor_say_that_nothing_goes_by_itself(behind: Behind,
 
 
 def test_a_killed_run_is_healed_by_its_reaper(behind: Behind, tmp_path: Path) -> None:
-    path = trouble.scenario(tmp_path, "{fault: link.latency, link: front-store, latency: 200ms}")
+    path = trouble.scenario(tmp_path, "{fault: link.latency, link: front-store, latency: 200ms}", budget=trouble.LONG)
     point = Point(PointKind.TOXIC, "front-store/fault-0")
     with trouble.drill(tmp_path, path, instance="shared", target=behind.file) as running:
         running.wait_for(lambda e: e["kind"] == "witness" and e["effect"] == "present", what="the effect")
@@ -149,7 +149,7 @@ def test_what_was_said_to_have_leases_must_have_them(behind: Behind) -> None:
 
 def test_a_killed_toxiproxy_is_no_result(behind: Behind, tmp_path: Path) -> None:
     """The last one here: it is gone then."""
-    path = trouble.scenario(tmp_path, "{fault: link.latency, link: front-store, latency: 200ms}")
+    path = trouble.scenario(tmp_path, "{fault: link.latency, link: front-store, latency: 200ms}", budget=trouble.LONG)
     with trouble.drill(tmp_path, path, instance="shared", target=behind.file) as running:
         running.wait_for(lambda e: e["kind"] == "witness" and e["effect"] == "present", what="the effect")
         behind.process.kill()

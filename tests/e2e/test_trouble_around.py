@@ -58,7 +58,7 @@ def test_a_disk_without_room_is_refused_first(kept: str, small_disk: Path, tmp_p
 def test_a_disk_that_fills_up_in_mid_fault_is_healed_from_the_ledger(
     kept: str, small_disk: Path, tmp_path: Path
 ) -> None:
-    path = trouble.scenario(tmp_path, trouble.PROMOTE, trouble.JOB)
+    path = trouble.scenario(tmp_path, trouble.PROMOTE, trouble.JOB, budget=trouble.LONG)
     with drill(tmp_path, path, instance=kept, reports=small_disk) as running:
         running.wait_for(lambda e: e["kind"] == "command" and e["command"].get("phase") == "respond", what="the effect")
         fill(small_disk, leave=0)
@@ -136,7 +136,7 @@ def test_a_role_that_wont_start_is_told_with_its_last_words(state: None, tmp_pat
 @pytest.mark.parametrize("arm", ["fault", "control"])
 def test_a_role_that_dies_unasked_is_no_result(arm: str, *, kept: str, tmp_path: Path) -> None:
     """Before the injection, and in a control at any time."""
-    path = trouble.scenario(tmp_path, trouble.PROMOTE)
+    path = trouble.scenario(tmp_path, trouble.PROMOTE, budget=trouble.LONG)
     with drill(tmp_path, path, "--arm", arm, instance=kept) as running:
         running.command("start-observers")  # it is set up, and nobody changes the process any more
         pid = until(lambda: trouble.shop(kept).status().services["front"].pid, what="the till")

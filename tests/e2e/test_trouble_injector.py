@@ -47,7 +47,7 @@ def test_what_did_not_bite_is_no_result(
 
 
 def without_effect(fault: str, folder: Path, *, kept: str, monkeypatch: pytest.MonkeyPatch) -> Scorecard:
-    path = trouble.scenario(folder, fault)
+    path = trouble.scenario(folder, fault, budget=trouble.LONG)
     chosen = choose(str(path), target=str(trouble.SHOP / "target.yaml"), arm=None, seed=7, responder="none")
     quick = tuple(replace(planned, witness_within_s=1.5, onset_s=0.0) for planned in chosen.plan.faults)
     plan = replace(chosen.plan, faults=quick, baseline_s=0.6, baseline_within_s=trouble.WITHIN_S)

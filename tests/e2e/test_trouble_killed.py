@@ -37,7 +37,7 @@ def test_a_run_does_without_its_reaper(kept: str, tmp_path: Path) -> None:
     ("module", "name"), [("harness.observe.prober", "prober"), ("harness.observe.loadgen", "load")]
 )
 def test_a_lost_observer_is_no_result(module: str, name: str, *, kept: str, tmp_path: Path) -> None:
-    path = trouble.scenario(tmp_path, trouble.JOB)
+    path = trouble.scenario(tmp_path, trouble.JOB, budget=trouble.LONG)
     with drill(tmp_path, path, instance=kept) as running:
         running.command("inject-fault")
         os.kill(running.pid_of(module), signal.SIGKILL)
@@ -49,7 +49,7 @@ def test_a_lost_observer_is_no_result(module: str, name: str, *, kept: str, tmp_
 
 
 def test_a_fault_that_went_with_its_proxy_is_no_repair(kept: str, tmp_path: Path) -> None:
-    path = trouble.scenario(tmp_path, trouble.LATENCY)
+    path = trouble.scenario(tmp_path, trouble.LATENCY, budget=trouble.LONG)
     with drill(tmp_path, path, instance=kept) as running:
         running.wait_for(lambda e: e["kind"] == "witness" and e["effect"] == "present", what="the effect")
         os.kill(trouble.shop(kept).status().services[PROXY].pid, signal.SIGKILL)
@@ -64,7 +64,9 @@ def test_a_fault_that_went_with_its_proxy_is_no_repair(kept: str, tmp_path: Path
 
 def test_without_harness_and_reaper_leases_and_heal_take_it_back(state: None, tmp_path: Path) -> None:
     withheld = trouble.WITHHOLD.replace("back", "front")  # whoever holds alias and settings must be able to tell them
-    path = trouble.scenario(tmp_path, trouble.PROMOTE, trouble.JOB, withheld, trouble.LATENCY, trouble.NULLS)
+    path = trouble.scenario(
+        tmp_path, trouble.PROMOTE, trouble.JOB, withheld, trouble.LATENCY, trouble.NULLS, budget=trouble.LONG
+    )
     with drill(tmp_path, path, instance="orphan") as running:
         for index in range(5):
             running.wait_for(

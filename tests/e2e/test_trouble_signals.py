@@ -69,7 +69,7 @@ def test_no_fault_is_left(number: signal.Signals, at: str, fault: str, *, kept: 
 
 
 def test_a_second_interrupt_hurries_nothing(kept: str, tmp_path: Path) -> None:
-    path = trouble.scenario(tmp_path, trouble.PROMOTE, trouble.PAUSE)
+    path = trouble.scenario(tmp_path, trouble.PROMOTE, trouble.PAUSE, budget=trouble.LONG)
     with drill(tmp_path, path, instance=kept) as running:
         running.command("inject-fault")
         running.send(signal.SIGINT)
@@ -85,7 +85,7 @@ def test_a_second_interrupt_hurries_nothing(kept: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
 def test_an_instance_that_it_brought_up_goes_with_it(number: signal.Signals, *, state: None, tmp_path: Path) -> None:
-    path = trouble.scenario(tmp_path, trouble.PROMOTE)
+    path = trouble.scenario(tmp_path, trouble.PROMOTE, budget=trouble.LONG)
     with drill(tmp_path, path, instance="owned") as running:
         running.command("inject-fault")
         running.send(number)

@@ -39,7 +39,7 @@ WITHIN_S = 90.0
 TRIES = 3
 CANT_TELL = (Verdict.ENV_ERROR, Verdict.INCONCLUSIVE)
 LONG = "60s"
-"""The budget of a drill that a test ends itself: it must not be over before."""
+"""The budget of a drill that a test ends itself, which must not be over before."""
 COMMAND = (sys.executable, "-c", "from harness.cli import main; main()")
 
 T = TypeVar("T")
@@ -97,11 +97,18 @@ def broken(instance: str) -> dict[str, Json]:
     return {
         f"{point.kind} {point.where}": value
         for point, wanted in BASELINE.items()
-        if (value := target.get(point)) != wanted
+        if (value := standing(target, point)) != wanted
     }
 
 
-def scenario(folder: Path, *faults: str, name: str = "trouble", budget: str = LONG, more: str = "") -> Path:
+def standing(target: EmbeddedTarget, point: Point) -> Json:
+    """What is set there, as soon as it can be read: whoever holds it may be busy, or coming back."""
+    found: list[Json] = []
+    until(lambda: found.append(target.get(point)) or found, what=f"a reading of {point.kind} {point.where}")
+    return found[0]
+
+
+def scenario(folder: Path, *faults: str, name: str = "trouble", budget: str = "12s", more: str = "") -> Path:
     listed = "\n".join(f"  - {fault}" for fault in faults)
     path = folder / f"{name}.yaml"
     path.write_text(
