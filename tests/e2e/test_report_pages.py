@@ -78,7 +78,7 @@ def browse(chromium: str, profile: Path, *arguments: str) -> str:
         [chromium, *FLAGS, f"--user-data-dir={profile}", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=140,
         check=True,
     )
     return run.stdout
