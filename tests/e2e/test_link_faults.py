@@ -77,6 +77,7 @@ def test_what_the_injector_counted_is_told_for_comparison(target: EmbeddedTarget
     target.reset()
 
 
+@trouble.asked_again
 def test_a_drill_keeps_the_injector_s_counts_beside_its_witness(state: None, tmp_path: Path) -> None:
     path = trouble.scenario(tmp_path, "{fault: link.status, link: front-back, share: 0.5}", budget="3s")
     with trouble.drill(tmp_path, path, instance="counted") as running:

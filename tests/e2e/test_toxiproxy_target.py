@@ -111,6 +111,7 @@ def test_the_plan_and_the_doctor_say_that_nothing_goes_by_itself(behind: Behind,
     behind.target.reset()
 
 
+@trouble.asked_again
 def test_a_killed_run_is_healed_by_its_reaper(behind: Behind, tmp_path: Path) -> None:
     path = trouble.scenario(tmp_path, "{fault: link.latency, link: front-store, latency: 200ms}", budget=trouble.LONG)
     point = Point(PointKind.TOXIC, "front-store/fault-0")

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from harness.cli.drill import choose, request
 from harness.contract.undo import Json, Point
 from harness.history.reader import read
-from harness.history.scorecard import Scorecard, Verdict
+from harness.history.scorecard import Verdict
 from harness.run.execute import execute
 from harness.score import score
 from harness.target.embedded.instance import EmbeddedTarget
@@ -38,25 +38,22 @@ def nothing_set(target: EmbeddedTarget, point: Point, value: Json) -> None:
         pytest.param(trouble.JOB, id="config"),
     ],
 )
+@trouble.asked_again
 def test_what_did_not_bite_is_no_result(
     fault: str, *, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = trouble.told(lambda folder: without_effect(fault, folder, kept=kept, monkeypatch=monkeypatch), tmp_path)
-    assert (card.verdict, int(card.exit)) == (Verdict.INVALID_INJECTION, 3), card.reasons
-    assert trouble.broken(kept) == {}
-
-
-def without_effect(fault: str, folder: Path, *, kept: str, monkeypatch: pytest.MonkeyPatch) -> Scorecard:
-    path = trouble.scenario(folder, fault, budget=trouble.LONG)
+    path = trouble.scenario(tmp_path, fault, budget=trouble.LONG)
     chosen = choose(str(path), target=str(trouble.SHOP / "target.yaml"), arm=None, seed=7, responder="none")
     quick = tuple(replace(planned, witness_within_s=1.5, onset_s=0.0) for planned in chosen.plan.faults)
     plan = replace(chosen.plan, faults=quick, baseline_s=0.6, baseline_within_s=trouble.WITHIN_S)
-    made, _, running = request(
-        dataclasses.replace(chosen, plan=plan), instance=kept, reports=folder / "reports", keep=True
-    )
+    chosen, reports = dataclasses.replace(chosen, plan=plan), tmp_path / "reports"
+    trouble.REPORTS.append(reports)
+    made, _, running = request(chosen, instance=kept, reports=reports, keep=True)
     assert running
     with monkeypatch.context() as patch:
         patch.setattr(EmbeddedTarget, "set", nothing_set)
         executed = execute(made, lambda *_: None, running=True)
+    card = score(read(executed.folder / "history.jsonl"))
+    assert (card.verdict, int(card.exit)) == (Verdict.INVALID_INJECTION, 3), card.reasons
     assert executed.finish.dirty == ()
-    return score(read(executed.folder / "history.jsonl"))
+    assert trouble.broken(kept) == {}

@@ -9,33 +9,28 @@ from pathlib import Path
 import pytest
 
 from harness.history.reader import read
-from harness.history.scorecard import Scorecard, Verdict
+from harness.history.scorecard import Verdict
 from harness.score import score
 from harness.target.embedded.launch import PROXY
 from tests.e2e import trouble
 from tests.e2e.trouble import drill, until
 
 
+@trouble.asked_again
 def test_a_run_does_without_its_reaper(kept: str, tmp_path: Path) -> None:
-    def reaperless(folder: Path) -> Scorecard:
-        path = trouble.scenario(folder, trouble.PROMOTE, budget="5s")
-        with drill(folder, path, instance=kept) as running:
-            running.command("inject-fault")
-            os.kill(running.pid_of("harness.run.reaper"), signal.SIGKILL)
-            code = running.end()
-            assert trouble.broken(kept) == {}
-            assert not running.ledger.exists()
-            card = score(read(running.history))
-            assert code == int(card.exit), running.said.read_text()
-        return card
-
-    card = trouble.told(reaperless, tmp_path)
-    assert card.verdict is Verdict.FAIL, card.reasons
+    path = trouble.scenario(tmp_path, trouble.PROMOTE, budget="5s")
+    with drill(tmp_path, path, instance=kept) as running:
+        running.command("inject-fault")
+        os.kill(running.pid_of("harness.run.reaper"), signal.SIGKILL)
+        assert running.end() == 1, running.said.read_text()
+        assert trouble.broken(kept) == {}
+        assert not running.ledger.exists()
 
 
 @pytest.mark.parametrize(
     ("module", "name"), [("harness.observe.prober", "prober"), ("harness.observe.loadgen", "load")]
 )
+@trouble.asked_again
 def test_a_lost_observer_is_no_result(module: str, name: str, *, kept: str, tmp_path: Path) -> None:
     path = trouble.scenario(tmp_path, trouble.JOB, budget=trouble.LONG)
     with drill(tmp_path, path, instance=kept) as running:
@@ -48,6 +43,7 @@ def test_a_lost_observer_is_no_result(module: str, name: str, *, kept: str, tmp_
     assert any(name in reason for reason in card.reasons)
 
 
+@trouble.asked_again
 def test_a_fault_that_went_with_its_proxy_is_no_repair(kept: str, tmp_path: Path) -> None:
     path = trouble.scenario(tmp_path, trouble.LATENCY, budget=trouble.LONG)
     with drill(tmp_path, path, instance=kept) as running:
@@ -62,6 +58,7 @@ def test_a_fault_that_went_with_its_proxy_is_no_repair(kept: str, tmp_path: Path
     assert any(PROXY in reason for reason in card.reasons)
 
 
+@trouble.asked_again
 def test_without_harness_and_reaper_leases_and_heal_take_it_back(state: None, tmp_path: Path) -> None:
     withheld = trouble.WITHHOLD.replace("back", "front")  # whoever holds alias and settings must be able to tell them
     path = trouble.scenario(

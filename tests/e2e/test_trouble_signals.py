@@ -55,6 +55,7 @@ def nothing_is_left(running: Drill) -> None:
     ],
     ids=lambda value: value.name if isinstance(value, signal.Signals) else value.split(",")[0].removeprefix("{fault: "),
 )
+@trouble.asked_again
 def test_no_fault_is_left(number: signal.Signals, at: str, fault: str, *, kept: str, tmp_path: Path) -> None:
     budget = "3s" if at == "heal-fault" else trouble.LONG
     path = trouble.scenario(tmp_path, fault, budget=budget)
@@ -68,6 +69,7 @@ def test_no_fault_is_left(number: signal.Signals, at: str, fault: str, *, kept: 
             assert int(score(history).exit) == EXITS[number]
 
 
+@trouble.asked_again
 def test_a_second_interrupt_hurries_nothing(kept: str, tmp_path: Path) -> None:
     path = trouble.scenario(tmp_path, trouble.PROMOTE, trouble.PAUSE, budget=trouble.LONG)
     with drill(tmp_path, path, instance=kept) as running:
@@ -84,6 +86,7 @@ def test_a_second_interrupt_hurries_nothing(kept: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+@trouble.asked_again
 def test_an_instance_that_it_brought_up_goes_with_it(number: signal.Signals, *, state: None, tmp_path: Path) -> None:
     path = trouble.scenario(tmp_path, trouble.PROMOTE, budget=trouble.LONG)
     with drill(tmp_path, path, instance="owned") as running:

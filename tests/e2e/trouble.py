@@ -7,6 +7,7 @@ it believes is read from the target, not told by the harness.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +26,9 @@ import requests
 
 from harness.clock import now_ns
 from harness.contract.undo import Json, Point, PointKind
-from harness.history.scorecard import Scorecard, Verdict
+from harness.history.reader import read
+from harness.history.scorecard import Verdict
+from harness.score import score
 from harness.spec.load import load_target
 from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
@@ -37,7 +41,8 @@ MARK = "SHOP_DRILL"
 WITHIN_S = 90.0
 """For each thing that is waited for, on any machine; the tests themselves have longer."""
 TRIES = 3
-CANT_TELL = (Verdict.ENV_ERROR, Verdict.INCONCLUSIVE)
+REPORTS: list[Path] = []
+"""Where the drills of the test at hand report to."""
 LONG = "60s"
 """The budget of a drill that a test ends itself, which must not be over before."""
 COMMAND = (sys.executable, "-c", "from harness.cli import main; main()")
@@ -212,6 +217,7 @@ def drill(
     environment: dict[str, str] | None = None,
 ) -> Iterator[Drill]:
     """Starts `drill run`; whatever of it is left at the end is killed, by pid."""
+    REPORTS.append(reports or folder / "reports")
     mark = secrets.token_hex(8)
     said = folder / f"said-{mark}.txt"
     if not {"--responder", "--playbook"} & set(options):
@@ -238,16 +244,37 @@ def drill(
         process.wait(WITHIN_S)
 
 
-def told(run: Callable[[Path], Scorecard], folder: Path) -> Scorecard:
-    """The score of the first run that can tell. One that can't (the machine stood still for longer than a lease) has said nothing
-    of what is tested, and is asked again, as in docs/ci.md; `run` gets a folder of its own each time."""
-    for tried in range(TRIES):
-        own = folder / f"try-{tried}"
-        own.mkdir()
-        card = run(own)
-        if card.verdict not in CANT_TELL:
-            break
-    return card
+def asked_again(test: Callable[..., None]) -> Callable[..., None]:
+    """A test of drills, run once more in a folder of its own where it failed and one of its drills couldn't tell, because the
+    machine stood still for longer than leases last: such a run has said nothing of what is tested (docs/ci.md). What fails
+    otherwise, or each time, fails."""
+
+    @functools.wraps(test)
+    def asked(*, tmp_path: Path, **others: Any) -> None:
+        for tried in range(TRIES):
+            own = tmp_path / f"try-{tried}"
+            own.mkdir()
+            REPORTS.clear()
+            try:
+                test(tmp_path=own, **others)
+                return
+            except Exception:
+                silent = [
+                    history for reports in REPORTS for history in reports.glob("*/history.jsonl") if mute(history)
+                ]
+                if not silent or tried + 1 == TRIES:
+                    raise
+                warnings.warn(f"{test.__name__} is asked again: {silent[0]}", stacklevel=1)
+                tool("heal")
+
+    return asked
+
+
+def mute(history: Path) -> bool:
+    """Whether a run couldn't tell: its keeper was late with the leases, or it is undecided."""
+    lines = [json.loads(line) for line in history.read_bytes().rpartition(b"\n")[0].split(b"\n") if line]
+    late = any(line["kind"] == "observer-lost" and line["observer"] == "keeper" for line in lines)
+    return late or score(read(history)).verdict is Verdict.INCONCLUSIVE
 
 
 def page(instance: str, rule: str, *, status: str = "firing") -> int:
