@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.doubles.held_ports import free_port
+
 WAIT_S = 30.0
 ROOT = Path(__file__).parents[3]
 OURS = "mldrill"
@@ -115,24 +117,6 @@ class Server:
         finally:
             self.process.kill()
             self.process.wait()
-
-
-_held: list[socket.socket] = []
-
-
-def free_port() -> int:
-    """A port that nobody listens on, and that nobody else is given while these tests run.
-
-    A bound socket keeps it that never listens: connections are refused, and a server that sets SO_REUSEADDR, as all of
-    these do, binds beside it.
-    """
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(("127.0.0.1", 0))
-    # Only now: before the binding it would let us in beside somebody else.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    _held.append(sock)
-    return int(sock.getsockname()[1])
 
 
 def real_server() -> str | None:

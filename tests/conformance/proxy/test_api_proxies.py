@@ -8,7 +8,8 @@ import socket
 import pytest
 
 from tests.conformance.proxy.peers import Link
-from tests.conformance.proxy.servers import Server, free_port
+from tests.conformance.proxy.servers import Server
+from tests.doubles.held_ports import free_port
 
 UP = "127.0.0.1:9"
 

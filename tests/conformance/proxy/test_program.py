@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.proxy.peers import Link, quiet, receive, rest, round_trip_s
-from tests.conformance.proxy.servers import WAIT_S, Server, free_port, launch, until
+from tests.conformance.proxy.servers import WAIT_S, Server, launch, until
+from tests.doubles.held_ports import free_port
 
 UP = "127.0.0.1:9"
 HOUR_MS = 3_600_000

@@ -9,7 +9,8 @@ import socket
 import pytest
 
 from tests.conformance.proxy.peers import RESET, Link, quiet, receive, rest, sending, was_reset
-from tests.conformance.proxy.servers import Server, free_port, until
+from tests.conformance.proxy.servers import Server, until
+from tests.doubles.held_ports import free_port
 
 
 def test_bytes_pass_in_both_directions_unharmed(link: Link) -> None:

@@ -172,7 +172,7 @@ def target(folder: Path, *, offline: str) -> Path:
 
 def program(folder: Path, code: str) -> str:
     (folder / "monitor.py").write_text(code)
-    return f"offline: {{command: [{sys.executable}, monitor.py], timeout: 20s}}\n"
+    return f"offline: {{command: [{sys.executable}, monitor.py], timeout: 100s}}\n"
 
 
 def spec(folder: Path) -> str:
@@ -238,7 +238,7 @@ def test_a_program_that_can_t_be_understood_is_told(tmp_path: Path, code: str, w
 
 
 def test_a_program_that_never_ends_is_ended(tmp_path: Path):
-    offline = program(tmp_path, "import time; time.sleep(60)").replace("20s", "500ms")
+    offline = program(tmp_path, "import time; time.sleep(60)").replace("100s", "500ms")
     with pytest.raises(EnvironmentProblem, match=r"more than 0\.5 s"):
         Program(load_target(target(tmp_path, offline=offline))).rows(seed=1, first=0, count=1)
 

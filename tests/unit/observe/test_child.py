@@ -38,7 +38,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
     return make
 
 
-def until(holds: Callable[[], bool], *, within_s: float = 20.0) -> bool:
+def until(holds: Callable[[], bool], *, within_s: float = 60.0) -> bool:
     deadline = time.monotonic() + within_s
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -52,16 +52,14 @@ def test_its_death_is_told_with_its_last_words(start: Callable[..., tuple[Child,
     assert isinstance(lost, ObserverLost)
     assert (lost.observer, lost.error) == ("prober", "out of paper")
     with pytest.raises(EnvironmentProblem, match="out of paper"):
-        child.wait_first(5)
+        child.wait_first(60)
     child.stop()
 
 
 def test_whoever_waits_for_it_does_not_wait_for_the_dead(start: Callable[..., tuple[Child, list[AnyEvent]]]) -> None:
     child, _ = start("sys.exit('no paper at all')")
-    began = time.monotonic()
     with pytest.raises(EnvironmentProblem, match="no paper at all"):
-        child.wait_first(60)
-    assert time.monotonic() - began < 30
+        child.wait_first(3600)  # longer than a test may take
     child.stop()
 
 
@@ -72,13 +70,13 @@ def test_one_that_can_say_nothing_any_more_is_lost_before_it_is_dead(
     monkeypatch.setattr("harness.observe.child.STOP_S", 0.2)
     child, _ = start("import os\nprint('no ink', file=sys.stderr, flush=True)\nos.close(1)\ntime.sleep(600)")
     with pytest.raises(EnvironmentProblem, match="no ink"):
-        child.wait_first(20)
+        child.wait_first(60)
     child.stop()
 
 
 def test_its_silence_is_a_loss_told_once(start: Callable[..., tuple[Child, list[AnyEvent]]]) -> None:
     child, events = start(f"{HELLO}\nsys.stdin.read()", silent_s_max=0.3)
-    child.wait_first(20)
+    child.wait_first(60)
     assert until(lambda: any(isinstance(event, ObserverLost) for event in events))
     child.stop()
     assert [event.error for event in events if isinstance(event, ObserverLost)] == ["it said nothing for 0.3 s"]
@@ -95,11 +93,11 @@ def test_what_it_says_besides_does_not_hide_that_its_samples_stopped(
     start: Callable[..., tuple[Child, list[AnyEvent]]],
 ) -> None:
     child, events = start(HELLO + TALKS_ON, silent_s_max=0.3, must_say=Sample)
-    child.wait_first(20)
+    child.wait_first(60)
     assert until(lambda: any(isinstance(event, ObserverLost) for event in events))
+    assert until(lambda: any(isinstance(event, Records) for event in events))
     child.stop()
     assert [event.error for event in events if isinstance(event, ObserverLost)] == ["it gave no sample for 0.3 s"]
-    assert any(isinstance(event, Records) for event in events)
 
 
 def test_of_the_prober_only_samples_are_a_sign_of_life(tmp_path: Path) -> None:
@@ -121,7 +119,7 @@ def test_one_that_does_not_listen_is_ended_by_force(
 ) -> None:
     monkeypatch.setattr("harness.observe.child.STOP_S", 0.2)
     child, events = start(f"{HELLO}\ntime.sleep(600)")
-    child.wait_first(20)
+    child.wait_first(60)
     child.stop()
     child.stop()
     assert child._process is not None

@@ -32,7 +32,7 @@ class Sink(PagerSink):
         super().__init__(port=0, rules=RULES, active_url=active_url, put=self.events.append)
 
     def post(self, body: bytes) -> int:
-        return requests.post(f"http://127.0.0.1:{self.port}/", data=body, timeout=10).status_code
+        return requests.post(f"http://127.0.0.1:{self.port}/", data=body, timeout=60).status_code
 
     def alerts(self) -> list[AlertReceived]:
         return [event for event in self.events if isinstance(event, AlertReceived)]
@@ -97,10 +97,10 @@ def test_odd_alerts_leave_a_history_that_can_be_read(sink: Sink, odd: dict[str, 
 
 
 def test_what_is_too_large_is_refused_unread(sink: Sink) -> None:
-    with socket.create_connection(("127.0.0.1", sink.port), timeout=10) as sender:
+    with socket.create_connection(("127.0.0.1", sink.port), timeout=60) as sender:
         sender.sendall(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY_MAX + 1}\r\n\r\n".encode())
         assert b" 413 " in sender.recv(1000)
-    with socket.create_connection(("127.0.0.1", sink.port), timeout=10) as sender:
+    with socket.create_connection(("127.0.0.1", sink.port), timeout=60) as sender:
         sender.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: \xc2\xb2\r\n\r\n")
         assert b" 41" in sender.recv(1000)
     assert sink.post(webhook(alert())) == 200
@@ -121,7 +121,7 @@ def test_slow_senders_keep_no_page_out(sink: Sink) -> None:
     slow = []
     try:
         for _ in range(CONNECTIONS_MAX + 20):
-            sender = socket.create_connection(("127.0.0.1", sink.port), timeout=10)
+            sender = socket.create_connection(("127.0.0.1", sink.port), timeout=60)
             sender.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
             slow.append(sender)
         assert sink.post(webhook(alert())) == 200
@@ -152,9 +152,9 @@ def test_a_page_is_stamped_when_it_came_not_when_its_rule_was_asked_for() -> Non
         before = now_ns()
         posting = threading.Thread(target=sink.post, args=(webhook(alert()),))
         posting.start()
-        assert asked.wait(10)
+        assert asked.wait(60)
         after = now_ns()
-        posting.join(10)
+        posting.join(60)
         assert before <= sink.alerts()[0].t_ns <= after
         assert sink.alerts()[0].active_ns is None
     finally:

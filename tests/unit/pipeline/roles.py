@@ -16,7 +16,7 @@ import uvicorn
 from pipeline import web
 
 SEED = "7"
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

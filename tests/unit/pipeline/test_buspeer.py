@@ -21,7 +21,8 @@ import pytest
 from pipeline import bus, buspeer, ingest, redisbus
 from pipeline.buspeer import BusPeer
 from pipeline.world import World
-from tests.unit.pipeline.roles import Role, decision, gone, serving, until
+from tests.doubles.held_ports import free_port
+from tests.unit.pipeline.roles import WAIT_S, Role, decision, gone, serving, until
 
 REDIS = pytest.mark.skipif(shutil.which("redis-server") is None, reason="no redis-server on the path")
 FORMS = ["http", pytest.param("redis", marks=REDIS)]
@@ -38,7 +39,7 @@ class Bus:
 
     def ask(self, work: Callable[[BusPeer], Coroutine[Any, Any, Any]], *, store: bool = False) -> Any:
         async def asked() -> Any:
-            peer = buspeer.connect(self.store if store else self.streams, timeout_s=5.0)
+            peer = buspeer.connect(self.store if store else self.streams, timeout_s=WAIT_S)
             try:
                 return await work(peer)
             finally:
@@ -62,12 +63,6 @@ class Bus:
 
     def get(self, *keys: str) -> dict[str, Any]:
         return self.ask(lambda peer: peer.post_json("/kv/mget", {"keys": list(keys)}), store=True)["items"]
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @contextmanager
@@ -244,6 +239,6 @@ def test_ingest_reads_redis(redis: Bus, tmp_path: Path) -> None:
         redis.ask(lambda peer: peer.post_json("/streams/decisions", entries))
         until(lambda: len(role.records("/rows")) == 3, "ingest has the rows")
         assert [row["offset"] for row in role.records("/rows")] == [1, 2, 3]
-        assert role.status("/ready") == 200
+        until(lambda: role.status("/ready") == 200, "they are acknowledged, and ingest says so")
         assert role.post("/ops/replay", {"since": 0.0}) == {"rows": 0}
     gone(tmp_path / "ingest")

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from pipeline import bus, gateway, goldens, ingest, schema, source, web
 from pipeline.decisions import RULES_DECLINE_FROM
 from pipeline.world import World
+from tests.doubles.held_ports import free_port
 from tests.unit.pipeline.roles import SEED, Role, gone, serving, until
 
 WORLD = World(int(SEED))
@@ -391,8 +392,9 @@ def test_decisions_wait_for_the_bus_and_no_longer_than_there_is_room(
     monkeypatch.setattr(gateway, "QUEUE_MAX", 3)
     names = ("FEATURES", "FEATURES_STANDBY", "SERVING_A", "SERVING_B")
     env = {f"{name}_URL": NOWHERE for name in names}
-    with serving(bus.build, tmp_path / "bus") as bus_role:
-        port = int(bus_role.url.rsplit(":", 1)[1])
+    port = free_port()
+    with serving(bus.build, tmp_path / "bus", port=port) as bus_role:
+        pass
     gone(tmp_path / "bus")
     with serving(gateway.build, tmp_path / "gateway", BUS_URL=bus_role.url, **env) as role:
         for seq in range(5):

@@ -18,19 +18,19 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 GOOD = b'HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{"a": 1}'
 
 
-def against(answer: Answer, use: Callable[[web.Peer], Awaitable[Any]]) -> Any:
+def against(answer: Answer, use: Callable[[web.Peer], Awaitable[Any]], *, timeout_s: float = 60.0) -> Any:
     """Use a peer whose connections are handled by `answer`."""
 
     async def run() -> Any:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        peer = web.Peer(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_s=0.3)
+        peer = web.Peer(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout_s=timeout_s)
         try:
             return await use(peer)
         finally:
             await peer.close()
             server.close()
 
-    return asyncio.run(asyncio.wait_for(run(), 20.0))
+    return asyncio.run(asyncio.wait_for(run(), 100.0))
 
 
 def says(*answers: bytes) -> tuple[Answer, list[int]]:
@@ -92,7 +92,7 @@ async def silence(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -
 @pytest.mark.parametrize("answer", [drip, silence])
 def test_a_slow_peer_is_given_up(answer: Answer) -> None:
     with pytest.raises(httpx.ReadTimeout, match=r"no answer within 0\.3 s"):
-        against(answer, get)
+        against(answer, get, timeout_s=0.3)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def response(body: bytes, status: str = "200 OK") -> bytes:
 
 def run(work: Callable[[], Awaitable[Any]]) -> Any:
     async def bounded() -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             return await work()
 
     return asyncio.run(bounded())
@@ -74,7 +74,7 @@ def test_wire_keeps_one_connection_and_reads_whole_bodies():
 
     async def work() -> tuple[int, int]:
         async with serving(lambda _request: response(big)) as (url, connections):
-            wire = Wire(url)
+            wire = Wire(url, timeout_s=60.0)
             sizes = [len((await wire.get("/a")).body) for _ in range(3)]
             wire.close()
             return sum(sizes), len(connections)
@@ -90,7 +90,7 @@ def test_wire_asks_again_when_the_kept_connection_was_closed():
             return None if hang_up and hang_up.pop() else response(b"{}")
 
         async with serving(reply) as (url, connections):
-            wire = Wire(url)
+            wire = Wire(url, timeout_s=60.0)
             answers = [await wire.get_json("/a")]
             hang_up.append(True)
             answers.append(await wire.get_json("/a"))
@@ -112,7 +112,7 @@ def test_wire_asks_again_when_the_kept_connection_was_closed():
 def test_wire_refuses_what_is_no_answer(answer: bytes | None, message: str):
     async def work() -> None:
         async with serving(lambda _request: answer) as (url, _):
-            await Wire(url).get_json("/a")
+            await Wire(url, timeout_s=60.0).get_json("/a")
 
     with pytest.raises(WireError, match=message):
         run(work)

@@ -163,7 +163,7 @@ def test_looked_up_under_another_prefix_nothing_is_found_and_the_standby_finds_a
 
 def test_look_ups_wait_for_a_refresh_and_those_of_the_standby_do_not(tmp_path: Path) -> None:
     with trio(tmp_path) as roles, ThreadPoolExecutor(1) as background:
-        roles.features.patch(refresh_lock_s=2.0)
+        roles.features.patch(refresh_lock_s=4.0)
 
         def waited() -> bool:
             """One look-up here, twenty of the standby meanwhile: it comes after them all, with what the refresh wrote."""

@@ -11,6 +11,7 @@ import pytest
 from pipeline import load, schema, source
 from pipeline.source import GIVEN
 from pipeline.world import World
+from tests.doubles.held_ports import free_port
 from tests.unit.pipeline.roles import SEED, Role, gone, serving, until
 
 
@@ -158,8 +159,8 @@ def test_load_is_the_payments_in_order(role: Role) -> None:
 
 
 def test_load_waits_for_the_source(tmp_path: Path) -> None:
-    with serving(source.build, tmp_path) as role:
-        port = int(role.url.rsplit(":", 1)[1])
+    port = free_port()
+    with serving(source.build, tmp_path, port=port) as role:
         requests = load.requests(7, urls={"source": role.url})
         taken = list(islice(requests, load.CHUNK))
     gone(tmp_path)

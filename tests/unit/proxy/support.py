@@ -63,20 +63,6 @@ def start_proxy(
     return ProxyProcess(process, told["api"], told["proxies"])
 
 
-_held: list[socket.socket] = []
-
-
-def free_port() -> int:
-    """A port that nobody listens on, and that nobody else is given while these tests run: a bound socket keeps it."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(("127.0.0.1", 0))
-    # Only now: before the binding it would let us in beside somebody else.
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    _held.append(sock)
-    return int(sock.getsockname()[1])
-
-
 @dataclass
 class TestLink:
     """A link to `upstream`, with its client."""

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.proxy.support import WAIT_S, TestLink, free_port, until
+from tests.doubles.held_ports import free_port
+from tests.unit.proxy.support import WAIT_S, TestLink, until
 
 redis = pytest.importorskip("redis", reason="the client library of Redis isn't installed")
 SERVER = shutil.which("redis-server")

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from harness.proxy.client import ProxyClient
-from tests.unit.proxy.support import WAIT_S, Pair, ProxyProcess, TestLink, free_port, join, receive, start_proxy, until
+from tests.doubles.held_ports import free_port
+from tests.unit.proxy.support import WAIT_S, Pair, ProxyProcess, TestLink, join, receive, start_proxy, until
 
 MANY = 10_000
 FEW_DESCRIPTORS = 128

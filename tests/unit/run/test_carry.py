@@ -28,7 +28,7 @@ class Fault:
 
     def inject(self, *_: object) -> dict[str, Any]:
         self.begun.set()
-        assert self.let.wait(20)
+        assert self.let.wait(60)
         self.injected += 1
         return {"said": True}
 
@@ -82,7 +82,7 @@ def test_every_reply_tells_its_bracket(
 ) -> None:
     made, replies = carrier(tmp_path, Target(error))
     made.carry(command)
-    reply = replies.get(timeout=20)
+    reply = replies.get(timeout=60)
     assert isinstance(reply, done if error is None else failed)
     assert reply.command == "c1"
     assert 0 < reply.res_ns == reply.t_ns - reply.from_ns
@@ -95,17 +95,17 @@ def test_a_run_that_is_over_waits_for_its_injection_and_begins_none(tmp_path: Pa
     fault = Fault()
     made, replies = carrier(tmp_path, Target(), fault)
     made.carry(InjectFault(id="c1", fault=0))
-    assert fault.begun.wait(20)
+    assert fault.begun.wait(60)
     over = threading.Thread(target=made.abandon)
     over.start()
     over.join(0.1)
     assert over.is_alive(), "an injection is under way"
     fault.let.set()
-    over.join(20)
+    over.join(60)
     assert not over.is_alive()
-    assert isinstance(replies.get(timeout=20), Done)
+    assert isinstance(replies.get(timeout=60), Done)
     made.carry(InjectFault(id="c2", fault=0))
-    refused = replies.get(timeout=20)
+    refused = replies.get(timeout=60)
     assert isinstance(refused, Failed)
     assert "over" in refused.error
     assert fault.injected == 1

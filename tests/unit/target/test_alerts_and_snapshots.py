@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 
 import pytest
 
@@ -55,12 +55,19 @@ def test_what_does_not_answer_is_left_out() -> None:
     def fails() -> None:
         raise EnvironmentProblem("no")
 
-    def hangs() -> None:
-        time.sleep(3)
+    let_go = threading.Event()
+    ended: list[bool] = []
 
-    began = time.monotonic()
-    assert snapshots.together({"a": lambda: 1, "b": fails, "c": hangs}, within_s=0.2) == {"a": 1}
-    assert time.monotonic() - began < 2.0
+    def hangs() -> None:
+        ended.append(let_go.wait(30))
+
+    try:
+        # Longer from time to time: on a busy machine what answers may take that long, too.
+        found = (snapshots.together({"a": lambda: 1, "b": fails, "c": hangs}, within_s=s) for s in (0.2, 1, 5, 20))
+        assert next(filter(None, found)) == {"a": 1}
+        assert ended == [], "it waited for what hangs"
+    finally:
+        let_go.set()
 
 
 def test_a_defect_is_not_taken_for_silence() -> None:
@@ -68,4 +75,4 @@ def test_a_defect_is_not_taken_for_silence() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        snapshots.together({"a": broken}, within_s=1.0)
+        snapshots.together({"a": broken}, within_s=60.0)

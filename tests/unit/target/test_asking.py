@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from harness.target import asking
 
-WITHIN_S = 10.0
+WITHIN_S = 30.0
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nServer: x\r\n\r\n"
 Talk = Callable[[socket.socket], None]
 
@@ -100,9 +100,12 @@ def test_nobody_listens_and_nobody_answers() -> None:
 
 
 def test_an_end_that_is_late_is_told_apart_from_an_answer_that_is() -> None:
-    with peer(late_close, says(HEAD + b"hello")) as port:
-        (open_still,) = asking.ask("127.0.0.1", port, closes=True, limit_s=0.2)
-        (closed,) = asking.ask("127.0.0.1", port, closes=True, limit_s=WITHIN_S)
+    for limit_s in (0.2, 2.0, 10.0):  # on a busy machine the answer, too, may take as long
+        with peer(late_close, says(HEAD + b"hello")) as port:
+            (open_still,) = asking.ask("127.0.0.1", port, closes=True, limit_s=limit_s)
+            (closed,) = asking.ask("127.0.0.1", port, closes=True, limit_s=WITHIN_S)
+        if open_still["answered"]:
+            break
     assert open_still["answered"]
     assert open_still["close_s"] is None
     assert closed["close_s"] is not None
@@ -153,7 +156,7 @@ def test_as_text_it_runs_where_nothing_of_ours_is() -> None:
     with peer(says(HEAD + b"hello")) as port, open(asking.__file__) as source:
         arguments = json.dumps({**given, "host": "127.0.0.1", "port": port})
         done = subprocess.run(
-            [sys.executable, "-I", "-S", "-c", source.read(), arguments], capture_output=True, check=True, timeout=30
+            [sys.executable, "-I", "-S", "-c", source.read(), arguments], capture_output=True, check=True, timeout=60
         )
     (seen,) = json.loads(done.stdout)
     assert (seen["ended"], seen["status"]) == ("answered", 200)

@@ -77,16 +77,16 @@ def test_an_answer_that_drips_ends_at_the_limit() -> None:
 
 
 def test_nobody_listening_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    with pytest.raises(EnvironmentProblem, match="connection refused"):
-        http.ask("GET", f"http://127.0.0.1:{port}/", timeout_s=1.0)
+    with socket.socket() as nobody:  # has the port, and never listens
+        nobody.bind(("127.0.0.1", 0))
+        with pytest.raises(EnvironmentProblem, match="connection refused"):
+            http.ask("GET", f"http://127.0.0.1:{nobody.getsockname()[1]}/", timeout_s=NOW_S)
 
 
 @pytest.mark.parametrize("junk", [b"", b"\x00\xff" * 100, b"HTTP/1.1 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nnot json"])
 def test_junk_is_an_error_and_no_crash(junk: bytes) -> None:
     with answering(lambda connection: connection.sendall(junk)) as url, pytest.raises(EnvironmentProblem):
-        http.ask("GET", url, timeout_s=2.0)
+        http.ask("GET", url, timeout_s=NOW_S)
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1/", "file:///etc/passwd", "nowhere", ""])
@@ -153,15 +153,18 @@ def test_a_command_s_failure_carries_its_words(tmp_path: Path) -> None:
 
 def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    with pytest.raises(EnvironmentProblem, match=r"did not end within 0.5 s"):
-        run("sh", "-c", f"sleep 600 & echo $! $$ > {pids}; wait", timeout="500ms", folder=tmp_path)
+    for limit in ("0.5 s", "5 s", "20 s"):  # on a busy machine it may not have got so far
+        with pytest.raises(EnvironmentProblem, match=f"did not end within {limit}"):
+            run("sh", "-c", f"sleep 600 & echo $! $$ > {pids}; wait", timeout=limit.replace(" ", ""), folder=tmp_path)
+        if pids.exists():
+            break
     for pid in map(int, pids.read_text().split()):
         assert gone(pid)
 
 
 def gone(pid: int) -> bool:
-    """Within five seconds there is no such process, or only its remains."""
-    deadline = time.monotonic() + 5
+    """Within half a minute there is no such process, or only its remains."""
+    deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if processes.start_time(pid) is None:
             return True

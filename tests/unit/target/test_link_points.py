@@ -41,14 +41,14 @@ def spec(**more: Json) -> TargetSpec:
 @pytest.fixture(scope="module")
 def client() -> Iterator[ProxyClient]:
     process = start_proxy()
-    yield ProxyClient(process.api, timeout_s=10)
+    yield ProxyClient(process.api, timeout_s=30)
     assert process.end() == 0
 
 
 @pytest.fixture
 def points(client: ProxyClient) -> Iterator[LinkPoints]:
     client.populate([{"name": "a-b", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9"}])
-    yield LinkPoints(spec(), proxy=lambda: client, lease="mine", lease_s=5.0)
+    yield LinkPoints(spec(), proxy=lambda: client, lease="mine", lease_s=600.0)
     client.reset()
 
 
@@ -103,7 +103,7 @@ def unleased(client: ProxyClient) -> Iterator[LinkPoints]:
     client.drop_lease("mine")
     client.populate([{"name": "their name", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9"}])
     described = spec(proxy={"kind": "toxiproxy"})
-    yield LinkPoints(described, proxy=lambda: client, lease="mine", lease_s=5.0, names={"a-b": "their name"})
+    yield LinkPoints(described, proxy=lambda: client, lease="mine", lease_s=600.0, names={"a-b": "their name"})
     client.reset()
     client.delete_proxy("their name")
 
@@ -132,10 +132,10 @@ def test_what_went_with_its_proxy_is_told_apart_from_what_can_not_be_asked(unlea
         address = f"127.0.0.1:{sock.getsockname()[1]}"
         described = spec(proxy={"kind": "toxiproxy"})
         nobody = ProxyClient(address, timeout_s=0.1)
-        assert LinkPoints(described, proxy=lambda: nobody, lease="", lease_s=5.0).forgotten(point)
-        assert not LinkPoints(spec(), proxy=lambda: nobody, lease="mine", lease_s=5.0).forgotten(point)
+        assert LinkPoints(described, proxy=lambda: nobody, lease="", lease_s=600.0).forgotten(point)
+        assert not LinkPoints(spec(), proxy=lambda: nobody, lease="mine", lease_s=600.0).forgotten(point)
         sock.listen(4)
-        assert not LinkPoints(described, proxy=lambda: nobody, lease="", lease_s=5.0).forgotten(point)
+        assert not LinkPoints(described, proxy=lambda: nobody, lease="", lease_s=600.0).forgotten(point)
 
 
 def test_only_what_a_run_has_set_is_cleared(client: ProxyClient) -> None:

@@ -13,6 +13,9 @@ import pytest
 from harness.target.embedded import memory, processes
 from harness.target.embedded.launch import LABEL
 
+MARK = f"a-test-of-{os.getpid()}-only"
+"""Nobody else's: tests run beside each other, and each of these has such a child."""
+
 
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[bytes]]:
@@ -20,13 +23,13 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
         [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={LABEL: "a-test"},
+        env={LABEL: MARK},
     )
     assert process.stdout is not None
     process.stdout.readline()
     yield process
     process.kill()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
 
 def start_of(child: subprocess.Popen[bytes]) -> int:
@@ -41,7 +44,7 @@ def test_another_process_at_the_same_pid_is_not_signalled(child: subprocess.Pope
     assert not processes.alive(child.pid, start - 1)
     assert (child.poll(), processes.alive(child.pid, start)) == (None, True)
     assert processes.send(child.pid, start, signal.SIGKILL)
-    assert child.wait(timeout=10) == -signal.SIGKILL
+    assert child.wait(timeout=60) == -signal.SIGKILL
 
 
 def test_what_is_left_of_a_dead_process_is_not_alive(child: subprocess.Popen[bytes]) -> None:
@@ -55,9 +58,9 @@ def test_what_is_left_of_a_dead_process_is_not_alive(child: subprocess.Popen[byt
 
 
 def test_only_the_label_makes_it_ours(child: subprocess.Popen[bytes]) -> None:
-    assert list(processes.labelled(LABEL, "a-test")) == [(child.pid, start_of(child))]
-    assert list(processes.labelled(LABEL, "a-tes")) == []
-    assert list(processes.labelled("OTHER", "a-test")) == []
+    assert list(processes.labelled(LABEL, MARK)) == [(child.pid, start_of(child))]
+    assert list(processes.labelled(LABEL, MARK[:-1])) == []
+    assert list(processes.labelled("OTHER", MARK)) == []
 
 
 def test_nobody_has_no_memory(child: subprocess.Popen[bytes]) -> None:
@@ -65,6 +68,6 @@ def test_nobody_has_no_memory(child: subprocess.Popen[bytes]) -> None:
     assert used is not None
     assert 2**20 < used <= memory.family_private_bytes(child.pid) < 2**26
     child.kill()
-    child.communicate(timeout=10)
+    child.communicate(timeout=60)
     assert memory.private_bytes(child.pid) is None
     assert processes.start_time(child.pid) is None
