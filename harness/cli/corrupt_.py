@@ -257,8 +257,8 @@ def _say(summary: Summary, out: Path, mask: Path) -> None:
     for name, told in summary.causes.items():
         for column, (count, example) in told.unchanged.items():
             lines.append(
-                f"{name}: {count:,} {'more ' if told.cells.get(column) else ''}cells of '{column}' were chosen and stayed as "
-                f"they were, such as {str(example)[:80]!r}"
+                f"{name}: {count:,} {'more ' if told.cells.get(column) else ''}{'cells' if count > 1 else 'cell'} of "
+                f"'{column}' chosen and not changed, such as {str(example)[:80]!r}"
             )
         if told.spared:
             lines.append(

@@ -193,10 +193,9 @@ def _as_written(damaged: corrupt.Damaged, writer: Writer) -> corrupt.Damaged:
 def _without(cause: Cause, name: str, cells: Mask, column: Column) -> Cause:
     if name not in cause.cells or not (its := cause.cells[name] & cells).any():
         return cause
-    stayed = {name: Unchanged(int(its.sum()), column[its][0])}
-    return replace(
-        cause, cells={**cause.cells, name: cause.cells[name] & ~cells}, unchanged=in_vain(cause.unchanged, stayed)
-    )
+    told = [value for value in column[its].tolist() if value is not None and value is not ABSENT and value != ""]
+    vain = in_vain(cause.unchanged, {name: Unchanged(len(told), told[0])} if told else {})
+    return replace(cause, cells={**cause.cells, name: cause.cells[name] & ~cells}, unchanged=vain)
 
 
 def _give(damaged: corrupt.Damaged, writer: Writer, log: _MaskFile, summary: Summary) -> None:
