@@ -52,7 +52,14 @@ def choose(
     responding: Responder = load("responder", responder)
     name = playbook or found.scenario.playbook
     unanswered = responder == PLAYBOOK and name is None
-    read = load_playbook(_playbook_path(name, found.path)) if name is not None else None
+    read, missing = None, None
+    if name is not None:
+        try:
+            read = load_playbook(_playbook_path(name, found.path))
+        except UsageError as error:
+            if playbook is not None:
+                raise
+            missing = UsageError(f"{found.where('playbook')}: playbook: {error.message}", hint=error.hint)
     driver: Driver = load("target", described.spec.driver)
     kind = found.scenario.kind
     chosen_arm = Arm(arm) if arm is not None else Arm(kind)
@@ -69,7 +76,7 @@ def choose(
             playbook=read.playbook if read is not None else None,
             arm=chosen_arm,
             seed=found.scenario.seed if seed is None else seed,
-            responder=NOBODY if unanswered else responder,
+            responder=NOBODY if unanswered or missing else responder,
             responder_arguments={},
             act_at_s=act_at_s,
             faults=lambda fault: load("fault", fault),
@@ -77,7 +84,10 @@ def choose(
             command=_command(scenario, target, chosen_arm, kind, seed, responder, playbook, act_at_s),
         )
     except (UsageError, UnsupportedError) as error:
-        raise placed(error, found) from None
+        also = "" if missing is None else f"\n{missing.message}"
+        raise placed(type(error)(error.message + also, hint=error.hint), found) from None
+    if missing is not None:
+        raise missing
     if unanswered:  # told last, since whatever is wrong in the file must be mended with any responder
         raise UsageError(
             f"{found.where()}: this scenario names no playbook for the responder to follow",

@@ -16,7 +16,7 @@ from harness.errors import HarnessError
 from harness.spec.load import LoadedScenario
 
 _SUBJECT = re.compile(r"\s*([a-z_]+(?:\[\d+\])?(?:\.[a-z_]+)*)(?: \([\w.-]+\))?: ")
-_KEY = re.compile(r"(?:unknown )?argument '([\w-]+)'|unknown (\w+) |([\w-]+): ")
+_KEY = re.compile(r"(?:unknown )?argument '([\w-]+)'|unknown (\w+) |([\w.-]+): ")
 _STEP = re.compile(r"[a-z_]+|\d+")
 
 Error = TypeVar("Error", bound=HarnessError)
@@ -35,5 +35,7 @@ def _line(line: str, scenario: LoadedScenario) -> str:
     steps: list[str | int] = [int(step) if step.isdigit() else step for step in _STEP.findall(subject[1])]
     key = _KEY.match(line, subject.end())
     if key is not None:
-        steps += [name for name in key.groups() if name]  # a name that isn't in the file is passed over
+        steps += [
+            step for name in key.groups() if name for step in name.split(".")
+        ]  # a name that isn't in the file is passed over
     return f"{scenario.where(*steps)}: {line.strip()}"

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from harness import corrupt
@@ -25,9 +25,11 @@ from harness.contract.undo import Json
 from harness.contract.words import Capability, CauseClass
 from harness.corrupt import ABSENT, Corruption, CorruptionError
 from harness.corrupt.column import objects
+from harness.corrupt.errors import unknown
 from harness.corrupt.mechanism.at_random import AtRandom
 from harness.corrupt.mechanism.runs import Batch, Burst
 from harness.corrupt.mechanism.window import Window
+from harness.corrupt.registry import DAMAGES
 from harness.corrupt.types.base import CellDamage
 from harness.corrupt.types.columns import Absent, Renamed
 from harness.errors import UsageError
@@ -78,10 +80,13 @@ class Corrupting(Tapped):
             if key in arguments["damage"]:
                 raise UsageError(f"damage: {key} isn't legal here; legal: `type` and its own options")
         try:
+            _options(arguments["damage"])
             corruption = corrupt.parse(self.corruption(arguments))
             _try(corruption)
         except CorruptionError as error:
-            raise UsageError(error.message, hint=error.hint) from None
+            about = error.message.partition(":")[0].partition(".")[0]
+            option = about.isidentifier() and about not in ("damage", *arguments)
+            raise UsageError(f"damage.{error.message}" if option else error.message, hint=error.hint) from None
         why = _beyond(corruption)
         if why:
             raise UsageError(why)
@@ -132,6 +137,18 @@ def _nearer(received: Any, wanted: Any, *, than: Any) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _options(damage: Mapping[str, Json]) -> None:
+    """Raises CorruptionError for one that its type doesn't have: harness.corrupt would also name what stands elsewhere here."""
+    kind = damage.get("type")
+    if not isinstance(kind, str) or kind not in DAMAGES:
+        return  # which is told with what is legal
+    declared: Any = DAMAGES[kind]  # each is a dataclass; their bases aren't
+    own = [field.name for field in fields(declared)]
+    for key in damage:
+        if key not in ("type", *own):
+            raise unknown(f"damage.{key}", key, known=("type", *own))
 
 
 def _try(corruption: Corruption) -> None:

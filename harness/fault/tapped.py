@@ -155,7 +155,11 @@ class Tapped(ABC):
 
     def witness(self, fault: PlannedFault, prepared: Prepared, target: Target, memory: dict[str, Any]) -> Reading:
         """Present where a recent record arrived otherwise than it was sent; absent where enough of them arrived as sent."""
-        looks = self.told(fault, compared(fault, target, memory, names=self.reads(fault.arguments)))
+        names = self.reads(fault.arguments)
+        pairs = compared(fault, target, memory, names=names)
+        looks = self.told(fault, pairs)
+        memory["arrived"] = memory.get("arrived", 0) + len(pairs)
+        memory.setdefault("fields", set()).update(name for pair in pairs for name in pair.sent)
         windows = self.windows(fault)
         now = clock.now_ns()
         if looks:
@@ -164,7 +168,8 @@ class Tapped(ABC):
         recent = memory["looks"]
         detail: dict[str, Json] = {"compared": len(looks), "recent": len(recent), "recent_damaged": sum(recent)}
         if now - memory.get("compared_ns", 0) > windows.silent_s * 1e9:
-            return Reading(Effect.UNKNOWN, {**detail, "why": f"nothing to compare for {windows.silent_s:g} s"})
+            why = f"nothing to compare for {windows.silent_s:g} s"
+            return Reading(Effect.UNKNOWN, {**detail, "why": f"{why}: {_in_vain(memory, names)}"})
         return Reading(effect, detail)
 
     def receipts(
@@ -172,6 +177,16 @@ class Tapped(ABC):
     ) -> tuple[list[tuple[str, list[str]]], int]:
         """The tap's mask."""
         return target.damage_mask(fault.arguments["link"], _tap(fault), after=after)
+
+
+def _in_vain(memory: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """What of the records that arrived there was none to compare: mostly a scenario that names a field nobody has."""
+    arrived, lacking = memory["arrived"], [name for name in names if name not in memory["fields"]]
+    if not arrived:
+        return "no record arrived"
+    if lacking:
+        return f"none of {arrived:,} records was sent with a field '{lacking[0]}'"
+    return f"none of {arrived:,} records is one that this damage would change"
 
 
 def _carried(arguments: Mapping[str, Json]) -> dict[str, Json]:

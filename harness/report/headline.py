@@ -57,7 +57,9 @@ def sentence(plan: Plan, card: Scorecard) -> str:
     for word, t_ns in (("mitigated", at.t_mitig), ("recovered", at.t_recover)):
         if t_ns is not None and at.t_active_from is not None:
             told.append(f"{word} after {seconds((t_ns - at.t_active_from) / NS)}")
-    return f"All {len(card.criteria)} criteria met: {', '.join(told) or 'as expected'}.{_short_harm(card)}"
+    count = len(card.criteria)
+    met = "The one criterion is met" if count == 1 else f"All {count} criteria met"
+    return f"{met}: {', '.join(told) or 'as expected'}.{_short_harm(card)}"
 
 
 def _short_harm(card: Scorecard) -> str:

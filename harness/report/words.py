@@ -129,7 +129,7 @@ def bad_minutes_text(card: Scorecard) -> str:
     told = ", ".join(f"{name} {NOT_OBSERVED if value is None else number(value)}" for name, value in kinds.items())
     samples = "".join(f", {kind} {count}" for kind, count in card.bad_samples.items())
     counted = f"; bad samples: {samples[2:]}" if samples else ""
-    rows = "" if bad.corrupt_rows is None else f"; corrupt rows written: {number(bad.corrupt_rows)}"
+    rows = "" if bad.corrupt_rows is None else f"; corrupt rows written: {number(bad.corrupt_rows)} request-minutes"
     return f"{number(bad.total)} request-minutes ({told}){counted}{rows}"
 
 
@@ -189,8 +189,8 @@ def step_times(step: StepResult) -> str:
 
 
 def arguments_text(arguments: Mapping[str, Json]) -> str:
-    """`model=risk to=1`."""
-    return " ".join(f"{name}={_value(value)}" for name, value in arguments.items())
+    """`model=risk to=1`, without what was left out."""
+    return " ".join(f"{name}={_value(value)}" for name, value in arguments.items() if value is not None and value != "")
 
 
 def plain(text: str, *, limit: int = TEXT_MAX) -> str:

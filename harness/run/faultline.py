@@ -84,7 +84,8 @@ def witnessed(turn: Turn, event: WitnessRead) -> None:
     """Takes one reading of a witness in."""
     fault = turn.state.faults[event.fault]
     began = event.t_ns - event.res_ns
-    changes: dict[str, object] = {"effect": event.effect, "effect_ns": event.t_ns}
+    why = event.error or str(event.detail.get("why", "")) if event.effect is Effect.UNKNOWN else ""
+    changes: dict[str, object] = {"effect": event.effect, "effect_ns": event.t_ns, "unknown": why}
     if event.effect is Effect.ABSENT:
         blind_s = turn.state.plan.faults[event.fault].witness_blind_s
         changes["last_absent_ns"] = event.t_ns - round(blind_s * NS)

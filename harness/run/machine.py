@@ -231,9 +231,12 @@ class Conductor:
     def _why_no_baseline(self, state: State) -> str:
         if not state.baseline_held:
             return f"objectives did not hold for {self.plan.baseline_s:g} s within {self.plan.baseline_within_s:g} s"
-        unready = [p.fault for p, f in zip(self.plan.faults, state.faults, strict=True) if not f.ready]
+        unready = [(p.fault, f.unknown) for p, f in zip(self.plan.faults, state.faults, strict=True) if not f.ready]
         if unready:
-            return f"the witness of {', '.join(unready)} never said that the effect is absent before the injection"
+            names = ", ".join(name for name, _ in unready)
+            why = "; ".join(dict.fromkeys(why for _, why in unready if why))
+            said = f"the witness of {names} never said that the effect is absent before the injection"
+            return f"{said}: {why}" if why else said
         return "the baseline could not be recorded in time"
 
     def _service_exited(self, turn: Turn, event: ServiceExited) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
-from harness.contract.undo import UndoOutcome
-from harness.contract.words import Phase, Severity
+from harness.contract.undo import Json, UndoOutcome
+from harness.contract.words import Effect, Phase, Severity
 from harness.history.commands import (
     Act,
     AnyCommand,
@@ -292,7 +292,10 @@ class SimulatedDriver:
         if index not in self.witnessing:
             return None
         self._later(self.plan.faults[index].witness_every_s, lambda: self._witness(index))
-        return WitnessRead(t_ns=self.now_ns, src="witness", fault=index, effect=self.world.effect(index, self.now_s))
+        blind = self.world.behaviour.blind
+        effect = Effect.UNKNOWN if blind else self.world.effect(index, self.now_s)
+        detail: dict[str, Json] = {"why": blind} if blind else {}
+        return WitnessRead(t_ns=self.now_ns, src="witness", fault=index, effect=effect, detail=detail)
 
     def _page(self) -> Input:
         layer = str(self.plan.detect.layer) if self.plan.detect is not None else "availability"

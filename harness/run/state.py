@@ -42,6 +42,8 @@ class FaultState(msgspec.Struct, frozen=True):
     ready: bool = False
     effect: Effect = Effect.UNKNOWN
     effect_ns: int = 0
+    unknown: str = ""
+    """Why the last reading of its witness tells nothing, where it does not."""
     last_absent_ns: int | None = None
     inject_ns: int | None = None
     active_ns: int | None = None

@@ -20,7 +20,7 @@ class Behaviour(msgspec.Struct, frozen=True):
     """How the stub target behaves. `cures`: actions after which every fault's cause is gone. Times in virtual seconds.
 
     `bites` false: the injector is ineffective. `baseline_good` false: objectives never hold. `impact` false: the fault
-    never shows to users. `undo_fails`: so many undos fail before one works.
+    never shows to users. `undo_fails`: so many undos fail before one works. `blind`: why no witness ever sees anything.
     """
 
     cures: frozenset[Action] = frozenset()
@@ -34,6 +34,7 @@ class Behaviour(msgspec.Struct, frozen=True):
     reply_s: float = 0.05
     observations: dict[str, dict[str, Json]] = {}
     chronic_alert: bool = False
+    blind: str = ""
 
 
 class MemoryLedger:

@@ -27,8 +27,14 @@ HEAD = """# What each fault does to the data, and to each monitor
 
 Each page shows one scenario that nobody answered, as it was recorded: above, the fields that moved; below, when each rule of
 the monitoring fired, and those that never did. Most of the rules are blind to most of the faults, and that is what to read
-here: which one would have woken you? Seconds count from where the fault became active. [How small a share of damaged rows is
-seen](../monitors.md) · [every arm, with its verdict](../admissible.md) · [the scenarios](../../scenarios/README.md)
+here: which one would have woken you? Seconds count from where the fault became active.
+
+In the pictures a dot is the value of one record: purple where the fault damaged that field of that record (in every reading, so
+labels are purple though their value is sound), grey for what the source had sent, blue for all others. At the right, how values
+were spread before the fault (blue) and during it (purple), all records together.
+
+[How small a share of damaged rows is seen](../monitors.md) · [every arm, with its verdict](../admissible.md) · [the
+scenarios](../../scenarios/README.md)
 
 | row | scenario | what breaks | pages, after s | tickets, after s | layers that say nothing |
 |---|---|---|---|---|---|

@@ -140,6 +140,14 @@ def test_a_broken_baseline_injects_nothing():
     assert_clean(run)
 
 
+def test_a_witness_that_sees_nothing_before_the_injection_says_why():
+    run = simulate(a_plan(planned_fault()), NoResponder(), Behaviour(blind="no record has a field 'amuont'"))
+    assert run.finish.reason is EndReason.ENVIRONMENT
+    assert run.finish.detail.endswith("is absent before the injection: no record has a field 'amuont'")
+    assert commands_of(run, InjectFault) == []
+    assert_clean(run)
+
+
 def test_a_stop_condition_heals_at_once_in_the_middle_of_a_fault():
     abort = PlannedAbort(sli=SliKind.AVAILABILITY, for_s=2.0, below=0.5)
     run = simulate(a_plan(planned_fault(), aborts=(abort,)), NoResponder(), Behaviour())

@@ -133,3 +133,54 @@ def test_the_list_marks_what_needs_containers(tmp_path: Path, capsys: pytest.Cap
         False,
         True,
     ]  # in the order of the files
+
+
+DAMAGED = SCENARIO.replace(
+    """  - fault: link.latency
+    link: gateway-features
+    latency: 300ms
+""",
+    """  - fault: data.corrupt
+    link: merchant-gateway
+    columns: [amount]
+    damage:
+      type: scale
+      factor: 100
+    mechanism: {kind: where, column: country, equals: AT}
+""",
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "words"),
+    [
+        ("type: scale", "type: scal", "10:7", "Did you mean 'scale'?"),
+        ("factor: 100", "factr: 100", "11:7", "Did you mean 'factor'? Known: factor, type"),
+        ("column: country", "colum: country", "12:30", "Did you mean 'column'?"),
+        ("      factor: 100\n", "", "9:5", "damage.factor: missing"),
+    ],
+)
+def test_a_mistake_within_a_damage_has_the_place_of_its_own_key(
+    scenario: Path, capsys: pytest.CaptureFixture[str], *, old: str, new: str, place: str, words: str
+) -> None:
+    scenario.write_text(DAMAGED.replace(old, new))
+    assert run("validate", scenario) == Exit.USAGE
+    (told,) = capsys.readouterr().out.splitlines()
+    assert told.startswith(f"{scenario}:{place}: ")
+    assert words in told
+
+
+def test_a_playbook_that_is_not_there_has_a_place_and_hides_no_other_mistake(
+    scenario: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario.write_text(SCENARIO + "playbook: unit-chang\n")
+    assert run("validate", scenario) == Exit.USAGE
+    (told,) = capsys.readouterr().out.splitlines()
+    assert told.startswith(
+        f"{scenario}:12:1: playbook: no playbook is called 'unit-chang'. Did you mean 'unit-change'?"
+    )
+    scenario.write_text(SCENARIO.replace("gateway-features", "gateway-feature") + "playbook: unit-chang\n")
+    assert run("validate", scenario) == Exit.USAGE
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{scenario}:7:5: ")
+    assert second.startswith(f"{scenario}:12:1: ")

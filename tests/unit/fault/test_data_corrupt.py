@@ -35,18 +35,22 @@ def told(fault: PlannedFault, sent: dict[str, Any], received: dict[str, Any]) ->
 @pytest.mark.parametrize(
     ("damage", "more", "message"),
     [
-        ({"type": "scal", "factor": 2}, {}, "type: unknown 'scal'. Did you mean 'scale'?"),
-        ({"type": "scale", "factr": 2}, {}, "Did you mean 'factor'?"),
-        ({"type": "scale"}, {}, "factor: missing"),
-        ({"type": "scale", "factor": "x"}, {}, "factor: 'x' is not legal; legal is a finite number"),
-        (CENTS, {"mechanism": {"kind": "were"}}, "mechanism: unknown 'were'. Did you mean 'where'?"),
+        ({"type": "scal", "factor": 2}, {}, "^damage.type: unknown 'scal'. Did you mean 'scale'?"),
+        (
+            {"type": "scale", "factr": 2},
+            {},
+            "^damage.factr: unknown 'factr'. Did you mean 'factor'? Known: factor, type$",
+        ),
+        ({"type": "scale"}, {}, "^damage.factor: missing"),
+        ({"type": "scale", "factor": "x"}, {}, "^damage.factor: 'x' is not legal; legal is a finite number"),
+        (CENTS, {"mechanism": {"kind": "were"}}, "^mechanism: unknown 'were'. Did you mean 'where'?"),
         (CENTS, {"mechanism": {"kind": "where", "column": "client_id"}}, "mechanism"),
         (CENTS | {"columns": ["x"]}, {}, "damage: columns isn't legal here"),
         (CENTS | {"seed": 3}, {}, "damage: seed isn't legal here"),
         ({"type": "swapped"}, {}, "swapped needs exactly two"),
         ({"type": "misjoined"}, {}, "misjoined looks back at records that have passed"),
         ({"type": "doubled"}, {}, "doubled makes or moves records or fields"),
-        ({"type": "outlier"}, {}, "column 'amount': a reference is needed"),
+        ({"type": "outlier"}, {}, "^column 'amount': a reference is needed"),
         (CENTS, {"mechanism": {"kind": "itself", "above_quantile": 0.9}}, "column 'amount': a reference is needed"),
         (CENTS, {"mechanism": {"kind": "burst", "length": 5}}, "burst goes by the place of a record"),
         (CENTS, {"mechanism": {"kind": "window", "since": 5, "until": 9}}, "window goes by the place of a record"),
@@ -176,3 +180,29 @@ def test_a_rare_damage_is_neither_believed_in_haste_nor_overlooked(monkeypatch: 
     healed = looks(30.0)
     assert Effect.ABSENT in healed[: round(8.0 / 0.3)]
     assert Effect.PRESENT not in healed[round(fault.witness_blind_s / 0.3) :]
+
+
+@pytest.mark.parametrize(
+    ("columns", "mechanism", "why"),
+    [
+        (("amuont",), None, "records was sent with a field 'amuont'"),
+        (
+            ("amount",),
+            {"kind": "where", "column": "client_id", "equals": "nobody"},
+            "is one that this damage would change",
+        ),
+    ],
+)
+def test_a_damage_that_can_hit_nothing_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, columns: tuple[str, ...], mechanism: dict[str, Json] | None, why: str
+) -> None:
+    time = VirtualClock()
+    monkeypatch.setattr(clock, "now_ns", time.now_ns)
+    target = StubTarget(time)
+    fault = planned(damage=CENTS, columns=columns, mechanism=mechanism)
+    prepared, memory = CORRUPT.prepare(fault, target), {}
+    for _ in range(30):
+        target.advance(0.3)
+        seen = CORRUPT.witness(fault, prepared, target, memory)
+    assert seen.effect is Effect.UNKNOWN
+    assert why in str(seen.detail["why"])
