@@ -58,6 +58,11 @@ def command(run: Path, others: tuple[Path, ...], dose: Path | None, to: Path | N
             f"{path}: a control: nothing was injected, so there is nothing to draw",
             hint=f"drill run {plan.scenario} --responder none",
         )
+    if card.moments.t_active_from is None:
+        raise UsageError(
+            f"{path}: no fault was ever seen to be active ({card.verdict}): a page would call each rule blind to nothing",
+            hint="drill report tells why",
+        )
     beside = [score(read(history_path(other))) for other in others]
     strange = next((one.scenario for one in beside if one.scenario != plan.scenario), None)
     if strange is not None:

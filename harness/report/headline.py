@@ -12,7 +12,7 @@ from harness.score.objectives import short_harm
 from harness.spec.plan import Plan
 
 MEANS = {
-    Verdict.ENV_ERROR: "Nothing was learnt about resilience: the environment failed.",
+    Verdict.ENV_ERROR: "Nothing was learnt about resilience.",
     Verdict.INVALID_INJECTION: "Nothing was learnt about resilience: the injection was not witnessed.",
     Verdict.ABORTED: "The run was stopped before it could be judged.",
     Verdict.NOT_EXPOSED: "The fault was there, but no traffic met it.",

@@ -30,3 +30,8 @@ def test_one_criterion_is_one() -> None:
     two = msgspec.structs.replace(one, criteria=(detect, Criterion("mitigate", Answer.MET, "seen")))
     assert headline.sentence(HISTORY.header.plan, one).startswith("The one criterion is met: ")
     assert headline.sentence(HISTORY.header.plan, two).startswith("All 2 criteria met: ")
+
+
+def test_a_failed_environment_is_said_once() -> None:
+    card = msgspec.structs.replace(CARD, verdict=Verdict.ENV_ERROR, reasons=("the environment failed: no room",))
+    assert headline.sentence(HISTORY.header.plan, card).lower().count("the environment failed") == 1
