@@ -66,6 +66,7 @@ def doctor() -> tuple[int, dict[str, dict[str, Any]]]:
     return code, {one["check"]: one for one in told["checks"]}
 
 
+@trouble.asked_again
 def test_a_killed_harness_is_healed_by_its_reaper(engine: docker.DockerClient, kept: str, tmp_path: Path) -> None:
     look = seen(engine, kept)
     before = look.facts()
@@ -80,6 +81,7 @@ def test_a_killed_harness_is_healed_by_its_reaper(engine: docker.DockerClient, k
     assert doctor()[0] in FIT
 
 
+@trouble.asked_again
 def test_without_harness_and_reaper_heal_takes_it_back(engine: docker.DockerClient, kept: str, tmp_path: Path) -> None:
     look = seen(engine, kept)
     before = look.facts()
@@ -122,6 +124,7 @@ def test_a_container_that_somebody_removes_is_told_and_the_rest_is_healed(
     assert doctor()[1]["leftovers"]["ok"]
 
 
+@trouble.asked_again
 def test_a_daemon_that_goes_is_told_and_what_is_left_is_healed_when_it_is_back(
     engine: docker.DockerClient, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +169,7 @@ def test_a_service_that_never_gets_ready_ends_the_drill_and_leaves_nothing(
     assert doctor()[1]["docker leftovers"]["left"] == []
 
 
+@trouble.asked_again
 def test_an_instance_whose_start_was_killed_is_started_anew(engine: docker.DockerClient, tmp_path: Path) -> None:
     name = f"half-{secrets.token_hex(3)}"
     look, target = seen(engine, name), shop_project.shop(name)
@@ -203,6 +207,7 @@ def test_an_instance_whose_start_was_killed_is_started_anew(engine: docker.Docke
     assert look.containers() == {}
 
 
+@trouble.asked_again
 def test_two_drills_side_by_side_do_not_touch_each_other(
     engine: docker.DockerClient, kept: str, tmp_path: Path
 ) -> None:
