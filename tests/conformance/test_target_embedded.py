@@ -15,7 +15,7 @@ from harness.spec.load import load_target
 from harness.target import conformance
 from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
-from tests.e2e.waiting import leases
+from tests.e2e.waiting import leases, reset
 
 TINY = Path(__file__).parents[1] / "fixtures_tiny" / "target.yaml"
 
@@ -93,4 +93,4 @@ def blind(target: EmbeddedTarget):
 def test_a_driver_that_does_otherwise_is_found_out(target: EmbeddedTarget, *, check, lie: str, make) -> None:
     with pytest.raises(conformance.NotConforming):
         conformance.run(check, Liar(target, **{lie: make(target)}), EmbeddedDriver().inventory(target.spec))
-    target.reset()
+    reset(target)

@@ -24,7 +24,7 @@ from harness.target.embedded import processes
 from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
 from harness.target.embedded.launch import CONTROL, LEASE_S, LINE_BYTES_MAX
-from tests.e2e.waiting import CALL_S, answered, held_still, leases, until
+from tests.e2e.waiting import CALL_S, answered, held_still, leases, reset, until
 
 TINY = Path(__file__).parents[1] / "fixtures_tiny" / "target.yaml"
 DRIVER = EmbeddedDriver()
@@ -51,7 +51,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTarge
 @pytest.fixture
 def target(instance: EmbeddedTarget) -> Iterator[EmbeddedTarget]:
     yield instance
-    instance.reset()
+    reset(instance)
 
 
 @pytest.fixture

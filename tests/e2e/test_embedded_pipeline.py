@@ -16,7 +16,7 @@ from harness.spec.load import load_target
 from harness.target import http
 from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
-from tests.e2e.waiting import CALL_S, answered, leases, until
+from tests.e2e.waiting import CALL_S, answered, leases, reset, until
 
 PIPELINE = Path(__file__).parents[2] / "fixtures" / "pipeline"
 SPEC = load_target(PIPELINE / "target.yaml").spec
@@ -126,7 +126,7 @@ ACTIONS = {
 def test_every_action_is_carried_out(target: EmbeddedTarget, *, action: Action) -> None:
     assert until(lambda: {target.observe(Observation.SERVICES, {})[name] for name in SPEC.services} == {"ready"})
     assert isinstance(target.act(action, ACTIONS.get(action, {})), dict)
-    target.reset()
+    reset(target)
 
 
 def test_a_bad_version_is_made_served_and_rolled_back(target: EmbeddedTarget) -> None:
@@ -142,7 +142,7 @@ def test_a_bad_version_is_made_served_and_rolled_back(target: EmbeddedTarget) ->
         assert until(lambda replica=replica: target.served_version(replica, "risk") == "1")
     undo = Undo(driver="embedded", instance="pipeline", point=ALIAS, injected=version, restore="1")
     assert target.undo(undo) is UndoOutcome.ALREADY
-    target.reset()
+    reset(target)
 
 
 def test_serving_does_not_fit_into_eight_mebibytes(target: EmbeddedTarget) -> None:
@@ -153,16 +153,16 @@ def test_serving_does_not_fit_into_eight_mebibytes(target: EmbeddedTarget) -> No
     assert until(lambda: target.process("serving-a").memory_kills >= before + 2)
     target.act(Action.SET_LIMIT, {"service": "serving-a", "resource": "memory", "value": "512MiB"})
     assert until(lambda: target.observe(Observation.SERVICES, {})["serving-a"] == "ready")
-    target.reset()
+    reset(target)
     assert target.get(point) == SPEC.services["serving-a"].memory
 
 
 def test_a_reset_gives_the_same_payments_and_a_clean_slate(target: EmbeddedTarget) -> None:
-    target.reset()
+    reset(target)
     first = decide(target, 3)
     target.set(Point(PointKind.CONFIG, "source/regime"), "shifted")
     target.act(Action.SILENCE, {"rule": "CanaryWrong"})
-    target.reset()
+    reset(target)
     again = decide(target, 3)
     assert [one.rpartition("-")[2] for one in again] == [one.rpartition("-")[2] for one in first]
     assert target.get(Point(PointKind.CONFIG, "source/regime")) == "baseline"

@@ -16,7 +16,7 @@ from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
 from tests.e2e import biting, trouble
 from tests.e2e.test_toxiproxy_target import TARGET
-from tests.e2e.waiting import answered, leases, until
+from tests.e2e.waiting import answered, leases, reset, until
 
 DRIVER = EmbeddedDriver()
 
@@ -74,7 +74,7 @@ def test_what_the_injector_counted_is_told_for_comparison(target: EmbeddedTarget
     assert until(lambda: counted(target, toxic)["connections"] == len(probes))
     assert until(lambda: counted(target, tap)["messages_damaged"] == len(probes))
     assert counted(target, Point(PointKind.CPU, "store")) == {}
-    target.reset()
+    reset(target)
 
 
 @trouble.asked_again

@@ -21,6 +21,7 @@ from harness.target.embedded.driver import EmbeddedDriver
 from harness.target.embedded.instance import EmbeddedTarget
 from tests.doubles import real_toxiproxy
 from tests.e2e import biting, trouble
+from tests.e2e.waiting import reset
 
 TARGET = Path(__file__).parents[1] / "fixtures_toxiproxy" / "target.yaml"
 DRIVER = EmbeddedDriver()
@@ -84,7 +85,7 @@ def test_records_are_refused_and_a_reset_that_would_block_its_own_removal(behind
 def test_nothing_of_others_is_touched(behind: Behind) -> None:
     before = behind.client.proxy(OTHERS)
     behind.target.set(Point(PointKind.TOXIC, "front-store/fault-0"), LATENCY)
-    behind.target.reset()
+    reset(behind.target)
     assert behind.target.get(Point(PointKind.TOXIC, "front-store/fault-0")) is None
     assert behind.client.proxy(OTHERS) == before
     assert before.toxics
@@ -108,7 +109,7 @@ def test_the_plan_and_the_doctor_say_that_nothing_goes_by_itself(behind: Behind,
     behind.target.set(Point(PointKind.TOXIC, "front-store/fault-0"), LATENCY)
     (left,) = DRIVER.examine()
     assert left.left == ("mldrill-shared-front-store/fault-0",)
-    behind.target.reset()
+    reset(behind.target)
 
 
 @trouble.asked_again
@@ -127,7 +128,7 @@ def test_bringing_up_what_is_up_heals_nothing(behind: Behind) -> None:
     behind.target.set(point, LATENCY)
     behind.target.up()
     assert behind.target.get(point) is not None
-    behind.target.reset()
+    reset(behind.target)
 
 
 def test_where_nothing_answers_the_file_is_named_and_nothing_is_left(behind: Behind, tmp_path: Path) -> None:

@@ -55,6 +55,11 @@ def answered(ask: Callable[[], T | None], *, within_s: float = WITHIN_S) -> T:
     return told[0]
 
 
+def reset(target: EmbeddedTarget) -> None:
+    """Back to the baseline. A call that ran out of time is made once more, with all the others."""
+    assert until(lambda: target.reset() is None), "it can't be reset"
+
+
 @contextlib.contextmanager
 def held_still(target: EmbeddedTarget) -> Iterator[None]:
     """Its supervisor is stopped, so that what dies in here stays dead for as long as a test looks at it."""
