@@ -61,11 +61,15 @@ def below(ids: Ids, share: float, *, seed: int, name: str) -> NDArray[np.bool_]:
     return out
 
 
-def below_at(places: range | NDArray[np.int64], share: float, *, seed: int, name: str) -> NDArray[np.bool_]:
-    """Which rows are hit, by their places in the input: each with the chance `share`, and more where it is larger. A range says
-    that each place is the one behind the place before it, which would cost more to find out than all else."""
+def below_at(
+    places: range | NDArray[np.int64], share: float, *, seed: int, name: str
+) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Which rows are hit, by their places in the input, as a mask and as their numbers from 0: each with the chance `share`, and
+    more where it is larger. A range says that each place is the one behind the place before it, which would cost more to find
+    out than all else."""
     if share <= 0 or share >= 1 or not len(places):
-        return np.full(len(places), share >= 1, dtype=bool)
+        hit = np.full(len(places), share >= 1, dtype=bool)
+        return hit, np.flatnonzero(hit)
     scaled = share * 256
     whole = int(scaled)
     drawn = (
@@ -73,12 +77,16 @@ def below_at(places: range | NDArray[np.int64], share: float, *, seed: int, name
         if isinstance(places, range)
         else _bytes_at(places, seed=seed, name=name)
     )
-    hit: NDArray[np.bool_] = drawn < whole
-    if scaled > whole:
-        near = rows_of(drawn == whole)
-        numbers = near + places.start if isinstance(places, range) else places[near]
-        hit[near] = fractions(numbers, seed=seed, name=f"{name}/finer") < scaled - whole
-    return hit
+    hit = drawn <= whole if scaled > whole else drawn < whole
+    rows = rows_of(hit)
+    if scaled > whole:  # where the byte can't tell, a finer draw does; those are looked for among the few that are left
+        near = np.flatnonzero(drawn.take(rows) == whole)
+        doubtful = rows.take(near)
+        numbers = doubtful + places.start if isinstance(places, range) else places.take(doubtful)
+        spared = fractions(numbers, seed=seed, name=f"{name}/finer") >= scaled - whole
+        hit[doubtful[spared]] = False
+        rows = np.delete(rows, near[spared])
+    return hit, rows
 
 
 def _bytes_at(places: NDArray[np.int64], *, seed: int, name: str) -> NDArray[np.uint8]:

@@ -120,17 +120,20 @@ class _Step:
     def _place(self, table: Table, name: str) -> Place:
         return Place(name, table, self._reference, self._first)
 
-    def _hit(self, place: Place, *, drawn_as: str) -> Mask:
+    def _hit(self, place: Place, *, drawn_as: str) -> tuple[Mask, Rows]:
         mechanism, seed = self._is.mechanism, self._is.seed
         eligible = mechanism.eligible(place)
         part = mechanism.keys(place)
         if self._is.exact:
             keys = place.table.keys if part is None else part
-            return _exactly(self._is.dose, eligible, draw.fractions(keys, seed=seed, name=drawn_as))
+            hit = _exactly(self._is.dose, eligible, draw.fractions(keys, seed=seed, name=drawn_as))
+            return hit, rows_of(hit)
         chances = mechanism.chances(place, self._is.dose)
         if isinstance(chances, float) and part is None and place.table.ids is None:
-            hit = draw.below_at(place.table.numbers, chances, seed=seed, name=drawn_as)
-            return hit if eligible is None else np.logical_and(hit, eligible, out=hit)
+            hit, rows = draw.below_at(place.table.numbers, chances, seed=seed, name=drawn_as)
+            if eligible is None:
+                return hit, rows
+            return np.logical_and(hit, eligible, out=hit), rows[eligible.take(rows)]
         keys = place.table.keys if part is None else part
         if not isinstance(chances, float):
             hit = draw.fractions(keys, seed=seed, name=drawn_as) < chances
@@ -138,8 +141,10 @@ class _Step:
             hit = draw.below(keys, chances, seed=seed, name=drawn_as)
             placed = place.table.placed
             if part is None and placed is not None:
-                hit[placed] = draw.below_at(place.table.ordinals[placed], chances, seed=seed, name=drawn_as)
-        return hit if eligible is None else np.logical_and(hit, eligible, out=hit)
+                hit[placed], _ = draw.below_at(place.table.ordinals[placed], chances, seed=seed, name=drawn_as)
+        if eligible is not None:
+            hit &= eligible
+        return hit, rows_of(hit)
 
     # what happens to it
 
@@ -153,12 +158,11 @@ class _Step:
             _there(name, table)
             place = self._place(table, name)
             if damage.per_value or self._is.mechanism.of_cell:
-                hit = self._hit(place, drawn_as=name if damage.per_value else "")
-                out[name], cells[name], unchanged = self._one(table, damage, name, hit, rows_of(hit))
+                hit, rows = self._hit(place, drawn_as=name if damage.per_value else "")
+                out[name], cells[name], unchanged = self._one(table, damage, name, hit, rows)
             else:
                 if shared is None:
-                    hit = self._hit(place, drawn_as="")
-                    shared = hit, rows_of(hit)
+                    shared = self._hit(place, drawn_as="")
                 is_last = n == len(self._is.columns)  # its mask may be the one that was drawn
                 mask = shared[0] if is_last else shared[0].copy()
                 out[name], cells[name], unchanged = self._one(table, damage, name, mask, shared[1])
@@ -210,7 +214,7 @@ class _Step:
         for name in self._is.columns:
             if not damage.makes:
                 _there(name, table)
-        hit = self._hit(self._place(table, ""), drawn_as="")
+        hit, _ = self._hit(self._place(table, ""), drawn_as="")
         everybody = self._is.dose >= 1 and self._is.mechanism.everybody
         out = damage.reshaped(table, self._is.columns, None if everybody else hit)
         cells = {
@@ -226,8 +230,7 @@ class _Step:
 
     def _rows(self, table: Table, damage: RowDamage) -> Table:
         place = self._place(table, "")
-        is_hit = self._hit(place, drawn_as="")
-        hit = rows_of(is_hit)
+        is_hit, hit = self._hit(place, drawn_as="")
         given = Hit("", hit, table, {}, self._reference, self._is.seed, (), self._first)
         draws = given.fractions("row") if damage.drawn else np.zeros(len(hit))
         arrivals = damage.arrivals(hit + self._first, draws)
