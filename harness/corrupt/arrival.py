@@ -39,7 +39,7 @@ def arranged(leaving: Rows, *, count: int, first: int, moving: Moving) -> tuple[
     """The rows in their order, and the places at which there is one of `moving`.
 
     Of a batch of `count` from place `first` on, all rows stay but those `leaving`, which are sorted. Of those that arrive at
-    once, who stays is first, and then they stand as they do in `moving`.
+    once, who moves is first, and these stand as they do in `moving`.
     """
     by_due = np.argsort(moving.due, kind="stable")
     below = np.clip(np.ceil(moving.due.take(by_due)) - first, 0, count).astype(np.intp)

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import corrupt
-from harness.corrupt.column import rows_of
+from harness.corrupt import draw
+from harness.corrupt.arrival import Moving, arranged
+from harness.corrupt.column import rows_of, taken
 from harness.errors import Exit
 
 
@@ -215,3 +217,70 @@ def test_cells_that_were_chosen_in_vain_are_counted_over_batches() -> None:
     rest = stream.finish()
     parts += [] if rest is None else [rest]
     assert sum(part.causes[0].unchanged["a"].cells for part in parts if part.causes[0].unchanged) == 3
+
+
+def test_a_number_that_a_float_can_not_hold_is_named_by_its_row_in_a_late_part_too() -> None:
+    column = np.zeros(600_000, dtype=np.int64)
+    column[[300_007, 300_008]] = 2**53 + 1
+    with pytest.raises(corrupt.CorruptionError, match=f"column 'n', row 300007: {2**53 + 1} would be another number"):
+        corrupt.damage({"n": column}, corrupt.parse({"type": "missing", "columns": "n", "dose": 0.1}))
+
+
+def test_each_column_of_a_row_that_is_hit_has_a_mask_of_its_own() -> None:
+    columns = {"a": np.array([0.0, 1.0, 1.0]), "b": np.array([1, 0, 1]), "c": np.array([1.0, 1.0, 0.0])}
+    damaged = corrupt.damage(columns, corrupt.parse({"type": "sign", "columns": ["a", "b", "c"]}))
+    assert {name: mask.tolist() for name, mask in damaged.masks.items()} == {
+        "a": [False, True, True],
+        "b": [True, False, True],
+        "c": [True, True, False],
+    }
+
+
+def test_what_stays_keeps_its_sign_and_payload_among_others_that_change() -> None:
+    odd = np.array([0x7FF8_0000_0000_BEEF, 0x8000_0000_0000_0000], dtype=np.uint64).view(
+        np.float64
+    )  # a NaN, and minus zero
+    column = np.concatenate([odd, np.arange(1.0, 9.0)])
+    damaged = corrupt.damage({"n": column}, corrupt.parse({"type": "clip", "columns": "n", "most": 4, "least": 0}))
+    assert damaged.columns["n"][:6].tobytes() == column[:6].tobytes()
+    assert damaged.masks["n"].tolist() == [False] * 6 + [True] * 4
+
+
+_ROWS = st.integers(0, 30)
+
+
+@given(_ROWS, st.sets(_ROWS), st.lists(st.tuples(st.integers(-10, 140), _ROWS)), st.integers(0, 9))
+def test_rows_stand_as_if_all_were_sorted_by_when_they_arrive(
+    count: int, gone: set[int], moving: list[tuple[int, int]], first: int
+) -> None:
+    leaving = sorted(row for row in gone if row < count)
+    due = [quarter / 4 for quarter, _ in moving]  # whole ones too: of those that arrive at once, who moves is first
+    stays = [(first + row, 1, row) for row in range(count) if row not in leaving]
+    comes = [(when, 0, row) for when, (_, row) in zip(due, moving, strict=True)]
+    expected = sorted([*stays, *comes], key=lambda one: one[:2])
+    rows, at = arranged(
+        np.array(leaving, dtype=np.intp),
+        count=count,
+        first=first,
+        moving=Moving(np.array(due), np.array([row for _, row in moving], dtype=np.intp)),
+    )
+    assert rows.tolist() == [row for _, _, row in expected]
+    assert at.tolist() == [place for place, (_, stays_there, _) in enumerate(expected) if not stays_there]
+
+
+@pytest.mark.parametrize("share", [0.001, 0.004, 0.05, 0.3, 0.5, 0.999])
+def test_the_rows_of_a_draw_are_those_of_its_mask_wherever_they_are_asked_for(share: float) -> None:
+    hit, rows = draw.below_at(range(100, 40_100), share, seed=5, name="x")
+    assert rows.tolist() == np.flatnonzero(hit).tolist()
+    some = np.array([100, 101, 39_000, 20_000, 20_001])
+    of_some, their_rows = draw.below_at(some, share, seed=5, name="x")
+    assert of_some.tolist() == hit[some - 100].tolist()
+    assert their_rows.tolist() == np.flatnonzero(of_some).tolist()
+
+
+def test_what_is_taken_is_what_an_index_gives_also_of_what_lies_in_pieces() -> None:
+    table = np.arange(24.0).reshape(8, 3)
+    rows = np.array([5, 0, 5])
+    for column in (table, table[:, 1], table[::2, 0][:0], table[:, 0].astype(object)):
+        chosen = rows if len(column) else rows[:0]
+        assert taken(column, chosen).tolist() == column[chosen].tolist()
