@@ -2,7 +2,7 @@
 
 Most rows stay where they are, so they aren't sorted: only those that move are, and each finds its place among the others by
 counting. Sorting all of them by when they arrive took five times as long; sorting those that move among those that leave took
-longer than counting too, from a tenth of the rows on.
+longer than counting too, from a twentieth of the rows on.
 """
 
 from __future__ import annotations

@@ -185,7 +185,7 @@ class _Step:
             different = changed(hit.values, after)
             if not different.all():
                 # What says the same stays to the bit (a NaN may have a sign), and is written back: picking out those that
-                # differ takes ten times as long where chance says which these are.
+                # differ takes three times as long where they are every other one, by chance.
                 mask[here] = different
                 vain = in_vain(vain, _unchanged(name, hit.values, ~different))
                 after = np.where(different, after, hit.values.astype(wanted, copy=False))
