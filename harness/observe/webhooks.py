@@ -31,8 +31,12 @@ Receive = Callable[[bytes, int], object]
 
 
 class WebhookServer(ThreadingHTTPServer):
-    """Binds with SO_REUSEPORT, so that a target's reservation of the port can stand beside it."""
+    """Binds beside a target's reservation of the port, which never listens, and never beside another listener.
 
+    So SO_REUSEADDR and not SO_REUSEPORT: with that, the kernel would deal out pages between us and whoever else has it.
+    """
+
+    allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
 
@@ -41,10 +45,6 @@ class WebhookServer(ThreadingHTTPServer):
         self._open: OrderedDict[Any, None] = OrderedDict()
         self._lock = threading.Lock()
         super().__init__((host, port), _Handler)
-
-    def server_bind(self) -> None:
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        super().server_bind()
 
     @property
     def connections(self) -> int:

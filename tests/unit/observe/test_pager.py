@@ -17,19 +17,21 @@ import requests
 
 from harness.clock import clock_pair, now_ns
 from harness.contract.words import Layer, Severity
+from harness.errors import EnvironmentProblem
 from harness.history.events import AlertReceived, AnyEvent, ClockPair, Note
 from harness.history.lines import encode_line
 from harness.observe.pager import ALERTS_MAX, ALERTS_RUN_MAX, PagerSink
 from harness.observe.webhooks import BODY_MAX, CONNECTIONS_MAX
 from harness.spec.plan import PlannedRule
+from harness.target.embedded.ports import reserve
 
 RULES = (PlannedRule(name="Broken", layer=Layer.AVAILABILITY, severity=Severity.PAGE, hold_s=0.0),)
 
 
 class Sink(PagerSink):
-    def __init__(self, active_url: str | None = None) -> None:
+    def __init__(self, active_url: str | None = None, *, port: int = 0) -> None:
         self.events: list[AnyEvent] = []
-        super().__init__(port=0, rules=RULES, active_url=active_url, put=self.events.append)
+        super().__init__(port=port, rules=RULES, active_url=active_url, put=self.events.append)
 
     def post(self, body: bytes) -> int:
         return requests.post(f"http://127.0.0.1:{self.port}/", data=body, timeout=60).status_code
@@ -130,6 +132,26 @@ def test_slow_senders_keep_no_page_out(sink: Sink) -> None:
     finally:
         for sender in slow:
             sender.close()
+
+
+def test_it_listens_beside_the_reservation_of_its_port() -> None:
+    with reserve() as held:
+        for _ in range(2):
+            sink = Sink(port=int(held.getsockname()[1]))
+            sink.start()
+            assert sink.post(webhook(alert())) == 200
+            sink.stop()
+            assert [one.name for one in sink.alerts()] == ["Broken"]
+
+
+def test_nobody_else_gets_a_share_of_its_pages(sink: Sink) -> None:
+    """Where several listen at one port, the kernel deals out what comes between them."""
+    with pytest.raises(EnvironmentProblem, match="can't listen"):
+        Sink(port=sink.port).start()
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", sink.port))
 
 
 def test_a_page_is_stamped_when_it_came_not_when_its_rule_was_asked_for() -> None:
