@@ -188,6 +188,13 @@ def step_times(step: StepResult) -> str:
     return f"{step.started_s:+.2f} to {end} s"
 
 
+def interval_text(low: str | None, high: str | None) -> str:
+    """`2 % to 7 %`, of ends in words; an end that so few tries can't tell is left open."""
+    if high is None:
+        return "nothing ruled out" if low is None else f"{low} or more"
+    return f"up to {high}" if low is None else f"{low} to {high}"
+
+
 def arguments_text(arguments: Mapping[str, Json]) -> str:
     """`model=risk to=1`, without what was left out."""
     return " ".join(f"{name}={_value(value)}" for name, value in arguments.items() if value is not None and value != "")

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from harness.cli.dosing.estimate import Smallest, Tried
 from harness.cli.dosing.trial import AtDose, Found
+from harness.report.words import interval_text
 
 BAR = 24
 WIDTH, HEIGHT, EDGE = 720, 320, 50
@@ -65,9 +66,8 @@ def percent(dose: float) -> str:
 
 
 def _ends(of: Smallest) -> str:
-    """`?` where so few streams can't tell."""
-    low = "0" if of.low is None else percent(of.low)
-    return f"{low} to {'?' if of.high is None else percent(of.high)}"
+    low, high = (None if end is None else percent(end) for end in (of.low, of.high))
+    return interval_text(low, high)
 
 
 def _rows(found: Found, alert: str) -> str:

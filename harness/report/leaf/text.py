@@ -17,7 +17,7 @@ from harness.history.scorecard import Scorecard
 from harness.report.leaf.moved import Form, per_second
 from harness.report.leaf.picture import Shown, first_text
 from harness.report.leaf.strips import percent, strip
-from harness.report.words import arguments_text, debt_text, plain, quantity, seconds, time_text
+from harness.report.words import arguments_text, debt_text, interval_text, plain, quantity, seconds, time_text
 from harness.spec.catalogue import sentences
 from harness.spec.playbook import Playbook
 from harness.spec.scenario import Scenario
@@ -173,8 +173,8 @@ def _floor(floor: Floor | None, scenario: str, *, doseless: str) -> str:
     ran = f"`drill dose {scenario}{f' --streams {floor.streams}' if floor.streams is not None else ''}`"
     if floor.dose is None:
         return f"At no dose is it seen in time: {ran}."
-    low, high = (percent(end) if end is not None else "?" for end in (floor.low, floor.high))
-    share = f"{percent(floor.dose)} (95 %: {low} to {high})"
+    low, high = (percent(end) if end is not None else None for end in (floor.low, floor.high))
+    share = f"{percent(floor.dose)} (95 %: {interval_text(low, high)})"
     return f"To be seen in time it must damage {share} of the rows that it may hit: {ran}."
 
 

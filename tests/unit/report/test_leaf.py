@@ -138,7 +138,7 @@ def test_the_page_names_what_fired_what_is_blind_and_how_it_ended() -> None:
     assert page.startswith(MEASURED)
     assert "| CanaryWrong | model-quality | page | +3." in page
     assert "- availability: GatewayErrors" in page
-    assert "damage 7 % (95 %: 5 % to ?) of the rows that it may hit: `drill dose" in page
+    assert "damage 7 % (95 %: 5 % or more) of the rows that it may hit: `drill dose" in page
     assert " --streams 12`" in page
     assert f"| fault | playbook | {card.verdict} |" in page
 

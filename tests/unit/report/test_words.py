@@ -35,3 +35,13 @@ def test_one_criterion_is_one() -> None:
 def test_a_failed_environment_is_said_once() -> None:
     card = msgspec.structs.replace(CARD, verdict=Verdict.ENV_ERROR, reasons=("the environment failed: no room",))
     assert headline.sentence(HISTORY.header.plan, card).lower().count("the environment failed") == 1
+
+
+def test_an_end_that_nobody_can_tell_is_left_open() -> None:
+    ends = [("2 %", "7 %"), ("2 %", None), (None, "7 %"), (None, None)]
+    assert [words.interval_text(low, high) for low, high in ends] == [
+        "2 % to 7 %",
+        "2 % or more",
+        "up to 7 %",
+        "nothing ruled out",
+    ]
