@@ -94,4 +94,4 @@ def opened(instance: str) -> DockerTarget:
 
 def docker(*words: str) -> str:
     """The command line, to look at the engine past the driver."""
-    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True, timeout=120).stdout.strip()

@@ -23,7 +23,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^<!-- (file|run|prints)(?:: (\S+))? -->\n(`{3,})\w*\n(.*?)^\3$", flags=re.MULTILINE | re.DOTALL)
-COMMAND_S_MAX = 60.0
+COMMAND_S_MAX = 140.0
 TARGET_LINES_MAX = 50
 
 

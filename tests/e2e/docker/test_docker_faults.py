@@ -116,9 +116,9 @@ def run_in(target: DockerTarget, service: str, program: str) -> str:
 
 
 def test_what_is_sent_over_a_partition_does_not_arrive_by_the_proxy_either(pipeline: DockerTarget) -> None:
-    send = "import socket; socket.create_connection(('proxy', 9006), timeout=3).sendall(b'SET parted 1\\r\\n')"
+    send = "import socket; socket.create_connection(('proxy', 9006), timeout=20).sendall(b'SET parted 1\\r\\n')"
     ask = (
-        "import socket; c = socket.create_connection(('proxy', 9007), timeout=3);"
+        "import socket; c = socket.create_connection(('proxy', 9007), timeout=20);"
         " c.sendall(b'EXISTS parted\\r\\n'); print(c.recv(99).decode())"
     )
     trial = Trial.begin(case("network.partition", pipeline, between=["gateway", "bus"]))

@@ -38,9 +38,9 @@ def foreign(tmp_path: Path) -> Iterator[str]:
     one = "  {name}: {{image: '${{TINY_IMAGE}}', init: true, command: [sleep, '600']}}\n"
     file.write_text("services:\n" + "".join(one.format(name=name) for name in ("worker", "twin", "bystander")))
     words = [*compose.command(), "-p", PROJECT, "-f", str(file)]
-    subprocess.run([*words, "up", "-d", "--scale", "twin=2"], check=True, capture_output=True, timeout=60)
+    subprocess.run([*words, "up", "-d", "--scale", "twin=2"], check=True, capture_output=True, timeout=120)
     yield PROJECT
-    subprocess.run([*words, "down", "-v", "-t", "0"], check=True, capture_output=True, timeout=60)
+    subprocess.run([*words, "down", "-v", "-t", "0"], check=True, capture_output=True, timeout=120)
 
 
 def attached(tmp_path: Path, *services: str, instance: str = "foreign", **docker: object) -> DockerTarget:
